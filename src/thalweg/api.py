@@ -1,0 +1,347 @@
+"""The composer: trace, stabilise, differentiate, hand back NumPy arrays."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from thalweg.array import Array
+from thalweg.errors import NonScalarOutputError, ShapeError, TreeError
+from thalweg.graph.node import Node
+from thalweg.ops.structural import detach_node
+from thalweg.optimise.stabilise import stable_forms
+from thalweg.trace import Run, leave, own, run
+from thalweg.transforms.forward import forward
+from thalweg.transforms.linear import conform, zeros_like
+from thalweg.transforms.reverse import live_nodes, reverse
+from thalweg.tree import flatten, tree_map, unflatten
+
+__all__ = ["detach", "grad", "hvp", "jvp", "value_and_grad", "vjp"]
+
+Function = Callable[..., Any]
+
+
+def _positions(argnums: int | Sequence[int], args: Sequence[Any], function: Function) -> list[int]:
+    """argnums as a list of non-negative positions, checked against the call."""
+    given = [argnums] if isinstance(argnums, int) else list(argnums)
+    positions = []
+    for number in given:
+        position = number + len(args) if number < 0 else number
+        if not 0 <= position < len(args):
+            name = getattr(function, "__name__", repr(function))
+            raise TypeError(
+                f"argnums={argnums!r}, but {name} was called with {len(args)} positional "
+                "arguments; pass what is differentiated by position"
+            )
+        positions.append(position)
+    if len(set(positions)) != len(positions):
+        raise TypeError(f"argnums={argnums!r} names an argument twice")
+    return positions
+
+
+def _pull_run(traced: Run, cotangents: Sequence[Any], as_graph: bool | None = None) -> list[Any]:
+    """Cotangents of the inputs of a run, zeros filled in."""
+    outputs = [node for node in traced.outputs if type(node) is Node]
+    given = [c for node, c in zip(traced.outputs, cotangents, strict=True) if type(node) is Node]
+    order, live = live_nodes(outputs, traced.inputs, {}, traced.nested)
+    replacements = stable_forms(order, live)
+    if as_graph is None:
+        as_graph = needs_graph(traced, order) or any(type(c) is Node for c in given)
+    pulled = reverse(
+        outputs,
+        given,
+        traced.inputs,
+        as_graph=as_graph,
+        replacements=replacements,
+        order=order,
+        live=live,
+    )
+    return [zeros_like(x) if c is None else c for x, c in zip(traced.inputs, pulled, strict=True)]
+
+
+def needs_graph(traced: Run, order: Sequence[Node]) -> bool:
+    """Whether results must be graph: an outer trace is under way and something of it is used."""
+    if not traced.nested:
+        return False
+    first = min((node.sequence for node in traced.inputs), default=0)
+    if any(node.operands for node in traced.inputs):
+        return True
+    return any(
+        type(x) is Node and x.sequence < first and x.active for n in order for x in n.operands
+    )
+
+
+def _give(traced: Run, values: Sequence[Any]) -> list[Any]:
+    """Gradients as they go out: of the inputs' form, owned by the caller, never aliased."""
+    seen = {id(node.value) for node in traced.inputs}
+    given = []
+    for x, value in zip(traced.inputs, values, strict=True):
+        if type(value) is Node:
+            given.append(leave(value, traced.nested))
+            continue
+        if isinstance(x.value, np.ndarray) and not isinstance(value, np.ndarray):
+            value = np.asarray(value)
+        elif not isinstance(x.value, np.ndarray):
+            value = value[()]
+        given.append(own(value, seen))
+    return given
+
+
+def _tree_of(traced: Run, leaves: list[Any], single: bool) -> Any:
+    """Leaves back into the trees of the differentiated arguments."""
+    trees = []
+    rest = iter(leaves)
+    for structure in traced.structures:
+        trees.append(unflatten(structure, [next(rest) for _ in range(structure.n_leaves)]))
+    return trees[0] if single else tuple(trees)
+
+
+def _scalar_output(traced: Run, function: Function) -> Node | None:
+    """The output node of a scalar function (None: it does not depend on anything)."""
+    name = getattr(function, "__name__", repr(function))
+    if len(traced.outputs) != 1:
+        raise NonScalarOutputError(
+            f"grad needs a function with one number as its output; {name} returned a tree of "
+            f"{len(traced.outputs)} leaves.\n  Return the loss alone, (loss, aux) with "
+            "has_aux=True, or use thalweg.jacobian / thalweg.vjp."
+        )
+    (output,) = traced.outputs
+    shape = np.shape(output.value) if type(output) is Node else np.shape(output)
+    if shape != ():
+        raise NonScalarOutputError(
+            f"grad needs a function with one number as its output; {name} returned shape {shape}."
+            "\n  Reduce it (for example np.sum), or use thalweg.jacobian for all derivatives "
+            "(thalweg.vjp for a product)."
+        )
+    if type(output) is not Node:
+        return None
+    if output.dtype.kind == "c":
+        raise NonScalarOutputError(
+            f"grad needs a real output; {name} returned {output.dtype}.\n  Take np.real or np.abs "
+            "of it, or use thalweg.jacobian / thalweg.vjp (docs/complex.md states the convention)."
+        )
+    return output
+
+
+def value_and_grad(
+    f: Function, argnums: int | Sequence[int] = 0, has_aux: bool = False
+) -> Callable[..., Any]:
+    """Make a function that gives the value of `f` and its gradient.
+
+    Parameters
+    ----------
+    f : callable
+        A NumPy function whose output is one real number.
+    argnums : int or sequence of int
+        Positional arguments to differentiate; each may be an array, a float, or a tree of them.
+    has_aux : bool
+        `f` returns ``(output, aux)``; the result is then ``((value, aux), gradient)``.
+
+    Returns
+    -------
+    callable
+        ``(value, gradient)`` with the gradient in the form of the argument (a tuple of such for
+        a sequence of argnums).
+
+    Raises
+    ------
+    DtypeError
+        If a differentiated leaf is an integer or boolean.
+    NonScalarOutputError
+        If the output is not one real number.
+
+    Examples
+    --------
+    >>> import numpy as np, thalweg as tw
+    >>> value, gradient = tw.value_and_grad(lambda x: np.sum(x**2))(np.array([1.0, 2.0]))
+    >>> float(value), gradient
+    (5.0, array([2., 4.]))
+    """
+    single = isinstance(argnums, int)
+
+    @functools.wraps(f)
+    def differentiated(*args: Any, **kwargs: Any) -> Any:
+        traced = run(f, args, kwargs, _positions(argnums, args, f), has_aux=has_aux)
+        output = _scalar_output(traced, f)
+        if output is None:
+            pulled = [zeros_like(x) for x in traced.inputs]
+            value = traced.outputs[0]
+        else:
+            pulled = _pull_run(traced, [output.dtype.type(1)])
+            value = leave(output, traced.nested)
+        gradient = _tree_of(traced, _give(traced, pulled), single)
+        return ((value, traced.aux), gradient) if has_aux else (value, gradient)
+
+    return differentiated
+
+
+def grad(
+    f: Function, argnums: int | Sequence[int] = 0, has_aux: bool = False
+) -> Callable[..., Any]:
+    """Make a function that gives the gradient of `f`; see `value_and_grad`.
+
+    With ``has_aux=True`` the result is ``(gradient, aux)``.
+
+    Examples
+    --------
+    >>> import numpy as np, thalweg as tw
+    >>> float(tw.grad(np.sin)(0.0))
+    1.0
+    >>> float(tw.grad(tw.grad(lambda x: x**3))(2.0))
+    12.0
+    """
+    both = value_and_grad(f, argnums, has_aux)
+
+    @functools.wraps(f)
+    def gradient(*args: Any, **kwargs: Any) -> Any:
+        value, found = both(*args, **kwargs)
+        return (found, value[1]) if has_aux else found
+
+    return gradient
+
+
+def vjp(f: Function, *args: Any, has_aux: bool = False) -> tuple[Any, Callable[[Any], Any]]:
+    """The value of ``f(*args)`` and the function that pulls cotangents back.
+
+    Returns
+    -------
+    out : tree
+    pull : callable
+        ``pull(cotangent)``, with the cotangent in the form of `out`, gives a tuple with one
+        cotangent an argument. It can be called again and again. (With `has_aux`, a third item.)
+
+    Raises
+    ------
+    ShapeError, TreeError
+        If a cotangent does not have the form of the output.
+
+    Examples
+    --------
+    >>> import numpy as np, thalweg as tw
+    >>> out, pull = tw.vjp(lambda x: x * x, np.array([1.0, 2.0]))
+    >>> pull(np.array([1.0, 10.0]))
+    (array([ 2., 40.]),)
+    """
+    traced = run(f, args, {}, range(len(args)), has_aux=has_aux, copy=True)
+
+    def pull_back(cotangent: Any) -> Any:
+        leaves = _match(cotangent, traced, "cotangent")
+        pulled = _pull_run(traced, leaves)
+        seen = {id(leaf) for leaf in leaves}
+        return _tree_of(traced, [own(g, seen) for g in _give(traced, pulled)], False)
+
+    out = unflatten(traced.out_structure, [leave(value, traced.nested) for value in traced.outputs])
+    return (out, pull_back, traced.aux) if has_aux else (out, pull_back)  # type: ignore[return-value]
+
+
+def _match(tree: Any, traced: Run, what: str) -> list[Any]:
+    """Leaves of a cotangent, each with the shape and dtype of its output."""
+    leaves, structure = flatten(tree)
+    if structure != traced.out_structure:
+        raise TreeError(
+            f"the {what} must have the form of the output, {traced.out_structure!r}; "
+            f"got {structure!r}"
+        )
+    return [
+        _fit(leaf, node.value if type(node) is Node else np.asarray(node), what)
+        for leaf, node in zip(leaves, traced.outputs, strict=True)
+    ]
+
+
+def _fit(leaf: Any, end: Any, what: str) -> Any:
+    value = leaf._node if type(leaf) is Array else np.asarray(leaf)
+    if value.shape != end.shape:
+        raise ShapeError(
+            f"the {what} has shape {value.shape}; it belongs to a value of shape {end.shape}"
+        )
+    if end.dtype.kind not in "fc":
+        return value
+    return conform(value if type(value) is Node else value[()], end)
+
+
+def jvp(f: Function, args: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
+    """The value of ``f(*args)`` and its derivative in the direction `tangents`.
+
+    Raises
+    ------
+    ShapeError, TreeError
+        If a tangent does not have the form of its argument.
+
+    Examples
+    --------
+    >>> import numpy as np, thalweg as tw
+    >>> out, tangent = tw.jvp(np.exp, (0.0,), (2.0,))
+    >>> float(out), float(tangent)
+    (1.0, 2.0)
+    """
+    if len(args) != len(tangents):
+        raise TreeError(f"jvp: {len(args)} arguments, but {len(tangents)} tangents")
+    traced = run(f, args, {}, range(len(args)))
+    leaves, structure = flatten(tuple(tangents))
+    if structure.children != tuple(traced.structures):
+        raise TreeError(
+            f"the tangents must have the form of the arguments, {traced.structures!r}; "
+            f"got {structure.children!r}"
+        )
+    given = [_fit(t, x.value, "tangent") for t, x in zip(leaves, traced.inputs, strict=True)]
+    outputs = [node for node in traced.outputs if type(node) is Node]
+    order, live = live_nodes(outputs, traced.inputs, {}, traced.nested)
+    as_graph = needs_graph(traced, order) or any(type(t) is Node for t in given)
+    pushed = iter(
+        forward(
+            outputs,
+            traced.inputs,
+            given,
+            as_graph=as_graph,
+            replacements=stable_forms(order, live),
+            order=order,
+            live=live,
+        )
+    )
+    seen = {id(leaf) for leaf in leaves}
+    out_tangents = []
+    for value in traced.outputs:
+        end = value.value if type(value) is Node else np.asarray(value)
+        t = next(pushed) if type(value) is Node else None
+        if t is None:
+            t = zeros_like(end)[()]
+        out_tangents.append(leave(t, traced.nested) if type(t) is Node else own(t, seen))
+    return (
+        unflatten(traced.out_structure, [leave(v, traced.nested) for v in traced.outputs]),
+        unflatten(traced.out_structure, out_tangents),
+    )
+
+
+def hvp(f: Function, args: Sequence[Any], tangents: Sequence[Any]) -> Any:
+    """The Hessian of the scalar function `f` applied to `tangents` (forward over reverse).
+
+    Returns
+    -------
+    tree or tuple of trees
+        The derivative of the gradient in the direction of the tangents: in the form of the
+        argument for one argument, else a tuple.
+
+    Examples
+    --------
+    >>> import numpy as np, thalweg as tw
+    >>> tw.hvp(lambda x: np.sum(x**3), (np.array([1.0, 2.0]),), (np.array([1.0, 1.0]),))
+    array([ 6., 12.])
+    """
+    argnums = tuple(range(len(args)))
+    gradient = grad(f, argnums if len(argnums) > 1 else 0)
+    return jvp(gradient, args, tangents)[1]
+
+
+def detach(x: Any) -> Any:
+    """`x` as a constant: the value stays, no derivative flows. Trees are detached leaf by leaf.
+
+    Examples
+    --------
+    >>> import thalweg as tw
+    >>> float(tw.grad(lambda x: x * tw.detach(x))(3.0))
+    3.0
+    """
+    return tree_map(lambda leaf: Array(detach_node(leaf._node)) if type(leaf) is Array else leaf, x)

@@ -1,0 +1,56 @@
+"""What Python asked of traced values on the way: one list a trace, apart in every thread."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from thalweg.graph.node import Node, Origin, user_frame
+
+__all__ = ["Guard", "depth", "record_guard", "recording"]
+
+
+class Guard(NamedTuple):
+    """Python branched on `node`, whose value then was `answer`."""
+
+    node: Node
+    answer: Any
+    origin: Origin
+
+
+class _State(threading.local):
+    def __init__(self) -> None:
+        self.stack: list[list[Guard]] = []
+
+
+_state = _State()
+
+
+def depth() -> int:
+    """How many traces are under way in this thread."""
+    return len(_state.stack)
+
+
+def record_guard(node: Node, answer: Any) -> Any:
+    """Note that the trace depends on `answer`; returns it."""
+    stack = _state.stack
+    if stack:
+        frame = user_frame(2)
+        guard = Guard(node, answer, (frame.f_code, frame.f_lasti))
+        for guards in stack:  # an outer trace depends on what an inner one was told
+            guards.append(guard)
+    return answer
+
+
+@contextmanager
+def recording() -> Iterator[list[Guard]]:
+    """A trace: guards go to the list that is given; ended by any exception too."""
+    stack = _state.stack
+    guards: list[Guard] = []
+    stack.append(guards)
+    try:
+        yield guards
+    finally:
+        stack.pop()

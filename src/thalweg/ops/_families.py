@@ -1,0 +1,122 @@
+"""What the members of a family share: shape rule, local Jacobian's form, batching."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from thalweg.graph.kinds import IDENTITY, Diagonal, Kind, Scale, Zero
+from thalweg.graph.node import Node
+from thalweg.graph.primitive import REALS, Domain, Labels, Primitive, register
+
+__all__ = ["align_batched", "elementwise", "front", "interval", "piecewise_constant"]
+
+
+def interval(low: float, high: float, *more: tuple[float, float], name: str = "") -> Domain:
+    """The open interval (low, high) as a domain; `more` for the operands after the first."""
+    return Domain(name or f"({low:g}, {high:g})", ((low, high), *more))
+
+
+def front(value: Any, ndim: int) -> Any:
+    """A batched operand with axes of size 1 after the batch axis, up to `ndim` without it."""
+    missing = ndim - (np.ndim(value.value if type(value) is Node else value) - 1)
+    if missing <= 0:
+        return value
+    shape = value.shape
+    return np.reshape(value, (shape[0], *(1,) * missing, *shape[1:]))
+
+
+def align_batched(operands: tuple[Any, ...], batched: tuple[bool, ...]) -> tuple[Any, ...]:
+    """Operands of an operation that broadcasts, with the batch axis in front of all of them."""
+    ndims = [
+        np.ndim(x.value if type(x) is Node else x) - int(b)
+        for x, b in zip(operands, batched, strict=True)
+    ]
+    ndim = max(ndims)
+    return tuple(front(x, ndim) if b else x for x, b in zip(operands, batched, strict=True))
+
+
+def _batch_elementwise(primitive: list[Primitive]) -> Callable[..., Any]:
+    def batch(operands: tuple[Any, ...], batched: tuple[bool, ...], params: dict[str, Any]) -> Any:
+        return primitive[0](*align_batched(operands, batched), **params)
+
+    return batch
+
+
+def _constant_kind(partial: Any) -> Kind:
+    return IDENTITY if partial == 1 else Scale(partial)
+
+
+def elementwise(
+    name: str,
+    value: Callable[..., Any],
+    partials: tuple[Any, ...],
+    *,
+    tex: str,
+    gate: str | None = None,
+    ufunc: Any = None,
+    domain: Domain = REALS,
+) -> Primitive:
+    """Declare an elementwise operation over NumPy's broadcasting.
+
+    Parameters
+    ----------
+    partials : tuple
+        One an operand: a number (a constant partial), a `Kind`, or a callable ``(out, *operands)``
+        that gives ∂out/∂operand as an array broadcastable to out, or a kind. Written in NumPy.
+    ufunc : numpy.ufunc, optional
+        The ufunc that user code spells it with; `value` itself where that is one.
+    """
+    fixed: list[Kind | None] = []
+    for partial in partials:
+        if isinstance(partial, (int, float)):
+            fixed.append(_constant_kind(partial))
+        else:
+            fixed.append(None if callable(partial) else partial)
+
+    def local(i: int, out: Any, *operands: Any, **params: Any) -> Kind:
+        kind = fixed[i]
+        if kind is not None:
+            return kind
+        entries = partials[i](out, *operands, **params)
+        if type(entries) in _KINDS:
+            return entries  # type: ignore[no-any-return]
+        return Diagonal(entries)
+
+    holder: list[Primitive] = []
+    primitive = Primitive(
+        name=name,
+        value=value,
+        local=local,
+        labels=Labels(gate or name, tex),
+        batch=_batch_elementwise(holder),
+        domain=domain,
+        partials=partials,
+    )
+    holder.append(primitive)
+    if ufunc is None and isinstance(value, np.ufunc):
+        ufunc = value
+    return register(primitive, ufunc)
+
+
+_KINDS = frozenset(Kind.__args__)
+
+
+def piecewise_constant(
+    name: str,
+    value: Callable[..., Any],
+    operands: int,
+    *,
+    tex: str,
+    gate: str | None = None,
+    ufunc: Any = None,
+    domain: Domain = REALS,
+    reason: str = "piecewise constant",
+) -> Primitive:
+    """Declare an elementwise operation whose derivative is zero wherever it exists."""
+    zero = Zero(f"{gate or name} is {reason}")
+    return elementwise(
+        name, value, (zero,) * operands, tex=tex, gate=gate, ufunc=ufunc, domain=domain
+    )

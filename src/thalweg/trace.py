@@ -1,0 +1,157 @@
+"""User function → graph: run it once on handles and keep what happened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from thalweg.array import Array
+from thalweg.errors import DtypeError, TreeError
+from thalweg.graph.node import Node, input_node
+from thalweg.guards import Guard, depth, recording
+from thalweg.tree import Structure, flatten, flatten_with_paths, unflatten
+
+__all__ = ["Run", "as_input", "leave", "own", "path_text", "run"]
+
+
+class Run(NamedTuple):
+    """One traced call.
+
+    Attributes
+    ----------
+    inputs : list of Node
+        One for each differentiated leaf, in order.
+    structures : list of Structure
+        The trees of the differentiated arguments.
+    outputs : list
+        Leaves of the result: nodes, or plain values that depend on nothing.
+    out_structure : Structure
+    aux : Any
+        The second result, where `has_aux`.
+    guards : list of Guard
+        What Python asked of traced values.
+    nested : bool
+        Whether an outer trace is under way: then results must be graph.
+    """
+
+    inputs: list[Node]
+    structures: list[Structure]
+    outputs: list[Any]
+    out_structure: Structure
+    aux: Any
+    guards: list[Guard]
+    nested: bool
+
+
+def path_text(name: str, path: tuple[Any, ...]) -> str:
+    """How the leaf at `path` of the argument `name` is written: ``params['W'][0]``."""
+    for key in path:
+        if isinstance(key, int):
+            name += f"[{key}]"
+        elif isinstance(key, str) and not key.isidentifier():
+            name += f"[{key!r}]"
+        else:
+            name += f"[{key!r}]" if isinstance(key, str) else f"[{key}]"
+    return name
+
+
+def as_input(leaf: Any, what: str) -> Any:
+    """A differentiable leaf as a node or NumPy value.
+
+    Raises
+    ------
+    DtypeError
+        For integers, booleans, objects: they have no derivative.
+    """
+    if type(leaf) is Array:
+        node = leaf._node
+        if node.dtype.kind in "fc":
+            return node
+        value = node.value
+    elif isinstance(leaf, np.ma.MaskedArray):
+        raise DtypeError(
+            f"{what} is a masked array; pass x.filled(…) and the mask, and use np.where"
+        )
+    else:
+        value = np.asarray(leaf)
+        if not isinstance(leaf, np.ndarray):
+            value = value[()]
+    if value.dtype.kind in "fc":
+        return value
+    if value.dtype.kind in "iub":
+        shown = repr(leaf) if np.ndim(leaf) == 0 else f"an array of dtype {value.dtype}"
+        raise DtypeError(
+            f"{what} is {shown}: integers and booleans have no derivative.\n"
+            "  Pass floats (2.0 instead of 2, x.astype(float)), or leave it out of argnums."
+        )
+    raise DtypeError(f"{what} has dtype {value.dtype}, which has no derivative")
+
+
+def run(
+    function: Callable[..., Any],
+    args: Sequence[Any],
+    kwargs: dict[str, Any],
+    argnums: Sequence[int],
+    *,
+    has_aux: bool = False,
+    names: Sequence[str] | None = None,
+    copy: bool = False,
+) -> Run:
+    """Call `function` with the leaves of ``args[argnums]`` traced.
+
+    `copy` keeps the values apart from the caller's arrays (for results that outlive the call).
+    """
+    called = list(args)
+    inputs: list[Node] = []
+    structures: list[Structure] = []
+    for position in argnums:
+        leaves, structure = flatten_with_paths(args[position])
+        label = names[position] if names else f"argument {position}"
+        handles = []
+        for path, leaf in leaves:
+            text = path_text(label, path)
+            value = as_input(leaf, text)
+            if copy and type(value) is not Node:
+                value = np.array(value)[()] if not isinstance(leaf, np.ndarray) else np.array(leaf)
+            node = input_node(value, text if names else None)
+            inputs.append(node)
+            handles.append(Array(node))
+        structures.append(structure)
+        called[position] = unflatten(structure, handles)
+    with recording() as guards:
+        result = function(*called, **kwargs)
+    aux = None
+    if has_aux:
+        if not (isinstance(result, tuple) and len(result) == 2):
+            raise TreeError(
+                f"has_aux=True: the function must return (output, aux), not {type(result).__name__}"
+            )
+        result, aux = result
+    leaves, out_structure = flatten(result)
+    nested = depth() > 0
+    outputs = [leaf._node if type(leaf) is Array else leaf for leaf in leaves]
+    aux_leaves, aux_structure = flatten(aux)
+    aux = unflatten(
+        aux_structure,
+        [leave(leaf._node, nested) if type(leaf) is Array else leaf for leaf in aux_leaves],
+    )
+    return Run(inputs, structures, outputs, out_structure, aux, guards, nested)
+
+
+def leave(value: Any, nested: bool) -> Any:
+    """What goes out of the API: a handle inside an outer trace, a NumPy value otherwise."""
+    if type(value) is not Node:
+        return value
+    return Array(value) if nested else value.value
+
+
+def own(value: Any, seen: set[int]) -> Any:
+    """`value` as an array that the caller may write to without changing anything else."""
+    if not isinstance(value, np.ndarray):
+        return value
+    if value.base is not None or not value.flags.writeable or id(value) in seen:
+        value = np.array(value)
+    seen.add(id(value))
+    return value

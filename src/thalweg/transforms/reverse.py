@@ -1,0 +1,178 @@
+"""Reverse mode: hand the upstream gradient down the graph, gate by gate.
+
+    downstream = pull(local Jacobian, upstream)
+
+A node whose output is used several times gets the sum of what its consumers hand back. The walk
+works on values (fast, first order) or on nodes (then the result is graph and can be differentiated
+again): the rules are the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from thalweg.errors import TracingError
+from thalweg.graph.kinds import Kind, Take, Zero
+from thalweg.graph.node import Node, ancestors
+from thalweg.ops.structural import ITEM
+from thalweg.transforms.linear import accumulate_take, pull, pull_mask, zeros_like
+
+__all__ = ["Visit", "live_nodes", "reverse"]
+
+#: Called for each edge that the backward pass meets: (node, operand position, kind, downstream).
+Visit = Callable[[Node, int, Kind, Any], None]
+
+
+def live_nodes(
+    outputs: Sequence[Node],
+    inputs: Sequence[Node],
+    replacements: Mapping[Node, Node],
+    nested: bool,
+) -> tuple[list[Node], set[Node]]:
+    """Nodes between inputs and outputs in topological order, and which of them vary.
+
+    Raises
+    ------
+    TracingError
+        If a value that belongs to another trace takes part although none is under way.
+    """
+    first = min((node.sequence for node in inputs), default=0)
+    order, captured = ancestors(outputs, first)
+    if captured and not nested:
+        raise TracingError(
+            "a traced value from outside takes part: it was kept from a call that has ended, or "
+            "belongs to another thread.\n"
+            "Return what is needed from the function instead of storing it, or store "
+            "thalweg.detach(x)."
+        )
+    live = set(inputs)
+    for node in order:
+        for operand in replacements.get(node, node).operands:
+            if type(operand) is Node and operand in live:
+                live.add(node)
+                break
+    return order, live
+
+
+def reverse(
+    outputs: Sequence[Node],
+    cotangents: Sequence[Any],
+    inputs: Sequence[Node],
+    *,
+    as_graph: bool,
+    replacements: Mapping[Node, Node],
+    order: list[Node],
+    live: set[Node],
+    visit: Visit | None = None,
+    upstream: dict[Node, Any] | None = None,
+) -> list[Any]:
+    """Cotangents of `inputs` (None: zero) from those of `outputs`.
+
+    Parameters
+    ----------
+    as_graph : bool
+        Build nodes rather than compute values.
+    replacements : mapping
+        Nodes whose derivative is taken through another node of the same value (stable forms).
+    order, live : from `live_nodes`.
+    visit, upstream : optional
+        Called for each edge; filled with the cotangent of each node.
+    """
+    waiting: dict[Node, Any] = {}
+    masks: dict[Node, Any] = {}
+    owned: set[Node] = set()
+    ends = set(inputs)
+
+    def hand(operand: Node, g: Any, mask: Any) -> None:
+        previous = waiting.get(operand)
+        if previous is None:
+            waiting[operand] = g
+            if mask is not None:
+                masks[operand] = mask
+            return
+        if masks:
+            before = masks.pop(operand, None)
+            if before is not None and mask is not None:
+                masks[operand] = np.logical_or(before, mask)
+        if operand in owned:
+            np.add(previous, g, out=previous)
+            return
+        total = previous + g
+        waiting[operand] = total
+        if not as_graph and isinstance(total, np.ndarray):
+            owned.add(operand)
+
+    for node, c in zip(outputs, cotangents, strict=True):
+        if node in live:
+            hand(node, c, None)
+    with np.errstate(all="ignore"):
+        for node in reversed(order):
+            c = waiting.get(node)
+            if c is None:
+                continue
+            mask = masks.pop(node, None) if masks else None
+            if upstream is not None:
+                upstream[node] = c
+            if node in ends:
+                continue
+            del waiting[node]
+            acting = replacements.get(node, node) if replacements else node
+            primitive, operands, params = acting.primitive, acting.operands, acting.params
+            if as_graph:
+                values: Any = operands
+                out: Any = acting
+            else:
+                values = [x.value if type(x) is Node else x for x in operands]
+                out = acting.value
+            if primitive.outputs:
+                c = tuple(
+                    zeros_like(end) if part is None else part
+                    for part, end in zip(c, acting.value, strict=True)
+                )
+            for i, operand in enumerate(operands):
+                if type(operand) is not Node or operand not in live:
+                    continue
+                if primitive is ITEM:
+                    parts = waiting.get(operand)
+                    if parts is None:
+                        parts = waiting[operand] = [None] * len(operand.value)
+                    k = params["index"]
+                    parts[k] = c if parts[k] is None else parts[k] + c
+                    continue
+                x = values[i]
+                kind = (
+                    primitive.local(i, out, *values, **params)
+                    if params
+                    else primitive.local(i, out, *values)
+                )
+                form = type(kind)
+                if form is Zero:
+                    if visit is not None:
+                        visit(node, i, kind, None)
+                    continue
+                if form is Take and not as_graph and visit is None:
+                    _gather(waiting, owned, operand, kind, c, x)
+                    masks.pop(operand, None)
+                    continue
+                g = pull(kind, c, x, out, mask)
+                if visit is not None:
+                    visit(node, i, kind, g)
+                hand(operand, g, pull_mask(kind, mask, x, out))
+    return [waiting.get(node) for node in inputs]
+
+
+def _gather(
+    waiting: dict[Node, Any], owned: set[Node], operand: Node, kind: Any, c: Any, x: Any
+) -> None:
+    """Add a gather's cotangent to its operand's in place: x[i] in a loop stays linear in time."""
+    buffer = waiting.get(operand)
+    if operand not in owned:
+        buffer = np.zeros(x.shape, x.dtype) if buffer is None else np.array(buffer)
+        waiting[operand] = buffer
+        owned.add(operand)
+    if c.dtype.kind == "c" and x.dtype.kind != "c":
+        c = c.real
+    accumulate_take(buffer, kind, c)

@@ -1,0 +1,1 @@
+"""The op table, one file a family of operations."""
