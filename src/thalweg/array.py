@@ -22,7 +22,7 @@ from thalweg.graph.node import (
     describe_origin,
     user_frame,
 )
-from thalweg.graph.primitive import PRIMITIVES, Primitive
+from thalweg.graph.primitive import PRIMITIVES, UFUNCS, Primitive
 from thalweg.guards import record_guard
 from thalweg.ops import arithmetic, compare, contract  # noqa: F401 - operators need their gates
 from thalweg.ops.index import getitem, setitem
@@ -168,6 +168,10 @@ class Array:
     # ---- NumPy's protocols --------------------------------------------------------------
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        if not kwargs and method == "__call__":  # the hot path: a plain call of a known ufunc
+            primitive = UFUNCS.get(ufunc)
+            if type(primitive) is Primitive:
+                return Array(apply(primitive, tuple([_operand(x) for x in inputs])))
         if kwargs:
             out = kwargs.get("out")
             if out is not None:
@@ -362,7 +366,40 @@ def _install_operators() -> None:
     for symbol, name in (("neg", "negative"), ("pos", "positive"), ("abs", "absolute"),
                          ("invert", "invert")):  # fmt: skip
         setattr(Array, f"__{symbol}__", _unary(PRIMITIVES[name]))
-    for method in ["all", "any", "argmax", "argmin", "argsort", "clip", "compress", "conj", "cumprod", "cumsum", "diagonal", "dot", "max", "mean", "min", "nonzero", "prod", "ptp", "ravel", "repeat", "round", "searchsorted", "squeeze", "std", "sum", "swapaxes", "take", "trace", "var", "conjugate", "argpartition", "choose"]:
+    for method in [
+        "all",
+        "any",
+        "argmax",
+        "argmin",
+        "argsort",
+        "clip",
+        "compress",
+        "conj",
+        "cumprod",
+        "cumsum",
+        "diagonal",
+        "dot",
+        "max",
+        "mean",
+        "min",
+        "nonzero",
+        "prod",
+        "ptp",
+        "ravel",
+        "repeat",
+        "round",
+        "searchsorted",
+        "squeeze",
+        "std",
+        "sum",
+        "swapaxes",
+        "take",
+        "trace",
+        "var",
+        "conjugate",
+        "argpartition",
+        "choose",
+    ]:
         setattr(Array, method, _method(method, getattr(np, method)))
 
 

@@ -41,6 +41,7 @@ Origin = tuple[CodeType, int]
 _HERE = str(Path(__file__).resolve().parents[1])
 _NUMPY = str(Path(np.__file__).resolve().parent)
 _internal_files: dict[str, bool] = {}
+_getframe = sys._getframe
 _next_sequence = itertools.count(1).__next__
 _NO_PARAMS: dict[str, Any] = {}
 
@@ -257,7 +258,10 @@ def apply(
             values.append(operand)
     if not traced:
         return primitive.value(*values, **params) if params else primitive.value(*values)
-    frame = user_frame(2)
+    # The user's frame is most often right here: our caller's caller.
+    frame = _getframe(2)
+    if _internal_files.get(frame.f_code.co_filename, True):
+        frame = user_frame(2)
     origin = (frame.f_code, frame.f_lasti)
     try:
         value = primitive.value(*values, **params) if params else primitive.value(*values)
@@ -346,25 +350,18 @@ def ancestors(outputs: Iterable[Node], first: int = 0) -> tuple[list[Node], bool
     Also says whether an active node older than `first` was met: something captured from an
     outer trace. Iterative, so graphs of any depth work.
     """
-    seen: set[Node] = set()
     stack = [node for node in outputs if node.active]
+    seen = set(stack)
     captured = False
     while stack:
-        node = stack.pop()
-        if node in seen:
-            continue
-        if node.sequence < first:
-            captured = True
-            continue
-        seen.add(node)
-        for operand in node.operands:
+        for operand in stack.pop().operands:
             if type(operand) is Node and operand.active and operand not in seen:
+                if operand.sequence < first:
+                    captured = True
+                    continue
+                seen.add(operand)
                 stack.append(operand)
-    return sorted(seen, key=_by_sequence), captured
-
-
-def _by_sequence(node: Node) -> int:
-    return node.sequence
+    return sorted(seen, key=operator.attrgetter("sequence")), captured
 
 
 def call_ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -81,9 +81,12 @@ def elementwise(
         if kind is not None:
             return kind
         entries = partials[i](out, *operands, **params)
-        if type(entries) in _KINDS:
+        form = type(entries)
+        if form in _KINDS:
             return entries  # type: ignore[no-any-return]
-        return Diagonal(entries)
+        if form in _SCALARS:
+            return _constant_kind(entries)
+        return _new(Diagonal, (entries,))
 
     holder: list[Primitive] = []
     primitive = Primitive(
@@ -101,6 +104,8 @@ def elementwise(
     return register(primitive, ufunc)
 
 
+_SCALARS = frozenset((int, float, complex, bool))
+_new = tuple.__new__  # what Diagonal(entries) does, at half the cost: this is the hot path
 _KINDS = frozenset(Kind.__args__)
 
 

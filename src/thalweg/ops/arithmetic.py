@@ -23,7 +23,7 @@ SUBTRACT = elementwise(
 MULTIPLY = elementwise(
     "multiply",
     operator.mul,
-    (lambda out, x, y: _factor(y), lambda out, x, y: _factor(x)),
+    (lambda out, x, y: y, lambda out, x, y: x),
     gate="*",
     tex=r"{0} \cdot {1}",
     ufunc=np.multiply,
@@ -41,11 +41,6 @@ NEGATIVE = elementwise("negative", operator.neg, (-1,), gate="neg", tex="-{0}", 
 POSITIVE_SIGN = elementwise(
     "positive", operator.pos, (1,), gate="pos", tex="+{0}", ufunc=np.positive
 )
-
-
-def _factor(value: Any) -> Any:
-    """A Python scalar as the kind Scale, anything else as a diagonal."""
-    return Scale(value) if type(value) in (int, float, complex) else value
 
 
 def _power_base(out: Any, x: Any, y: Any) -> Any:

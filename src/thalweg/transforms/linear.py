@@ -41,7 +41,16 @@ from thalweg.graph.kinds import (
 from thalweg.ops.index import add_at, getitem, setitem
 from thalweg.ops.shape import astype
 
-__all__ = ["accumulate_take", "conform", "pull", "pull_mask", "push", "unbroadcast", "zeros_like"]
+__all__ = [
+    "PULL",
+    "accumulate_take",
+    "conform",
+    "pull",
+    "pull_mask",
+    "push",
+    "unbroadcast",
+    "zeros_like",
+]
 
 
 def zeros_like(end: Any) -> Any:
@@ -221,7 +230,7 @@ def _pull_sum(kind: SumOver, c: Any, x: Any) -> Any:
     return np.broadcast_to(c, x.shape) if kind.weights is None else c * kind.weights
 
 
-_PULL: dict[type, Callable[..., Any]] = {
+PULL: dict[type, Callable[..., Any]] = {
     Identity: lambda kind, c, x, out: c,
     Scale: lambda kind, c, x, out: c * kind.factor,
     Diagonal: lambda kind, c, x, out: c * kind.entries,
@@ -261,7 +270,7 @@ def pull(kind: Kind, c: Any, x: Any, out: Any, mask: Any = None) -> Any:
     `mask` (as from `pull_mask`) marks the entries of c that can be other than zero; where it is
     False the result is zero even if the local Jacobian is infinite there.
     """
-    pulled = _PULL[type(kind)](kind, c, x, out)
+    pulled = PULL[type(kind)](kind, c, x, out)
     if mask is not None and type(kind) in _MASKED:
         reached = _expand(mask, kind, x) if type(kind) is SumOver else mask
         pulled = np.where(reached, pulled, 0.0)
@@ -288,7 +297,7 @@ def pull_mask(kind: Kind, mask: Any, x: Any, out: Any) -> Any:
     if form is SumOver:
         return np.broadcast_to(_expand(mask, kind, x), x.shape)  # type: ignore[arg-type]
     if form is Reshape or form is Transpose or form is Put:
-        return _PULL[form](kind, _full(mask, out), x, out)
+        return PULL[form](kind, _full(mask, out), x, out)
     return None
 
 

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from thalweg.errors import TracingError
-from thalweg.graph.kinds import Kind, Take, Zero
+from thalweg.graph.kinds import Kind, Router, Take, Zero
 from thalweg.graph.node import Node, ancestors
 from thalweg.ops.structural import ITEM
-from thalweg.transforms.linear import accumulate_take, pull, pull_mask, zeros_like
+from thalweg.transforms.linear import PULL, accumulate_take, conform, pull, pull_mask, zeros_like
 
 __all__ = ["Visit", "live_nodes", "reverse"]
 
@@ -49,6 +49,9 @@ def live_nodes(
             "thalweg.detach(x)."
         )
     live = set(inputs)
+    if not nested:  # whatever is active then depends on an input of this run
+        live.update(order)
+        return order, live
     for node in order:
         for operand in replacements.get(node, node).operands:
             if type(operand) is Node and operand in live:
@@ -110,15 +113,14 @@ def reverse(
             hand(node, c, None)
     with np.errstate(all="ignore"):
         for node in reversed(order):
-            c = waiting.get(node)
+            if node in ends:
+                continue
+            c = waiting.pop(node, None)
             if c is None:
                 continue
             mask = masks.pop(node, None) if masks else None
             if upstream is not None:
                 upstream[node] = c
-            if node in ends:
-                continue
-            del waiting[node]
             acting = replacements.get(node, node) if replacements else node
             primitive, operands, params = acting.primitive, acting.operands, acting.params
             if as_graph:
@@ -127,27 +129,20 @@ def reverse(
             else:
                 values = [x.value if type(x) is Node else x for x in operands]
                 out = acting.value
+            if primitive is ITEM:
+                _hand_part(waiting, operands[0], params["index"], c)
+                continue
             if primitive.outputs:
                 c = tuple(
                     zeros_like(end) if part is None else part
                     for part, end in zip(c, acting.value, strict=True)
                 )
+            local = primitive.local
             for i, operand in enumerate(operands):
                 if type(operand) is not Node or operand not in live:
                     continue
-                if primitive is ITEM:
-                    parts = waiting.get(operand)
-                    if parts is None:
-                        parts = waiting[operand] = [None] * len(operand.value)
-                    k = params["index"]
-                    parts[k] = c if parts[k] is None else parts[k] + c
-                    continue
                 x = values[i]
-                kind = (
-                    primitive.local(i, out, *values, **params)
-                    if params
-                    else primitive.local(i, out, *values)
-                )
+                kind = local(i, out, *values, **params) if params else local(i, out, *values)
                 form = type(kind)
                 if form is Zero:
                     if visit is not None:
@@ -157,11 +152,31 @@ def reverse(
                     _gather(waiting, owned, operand, kind, c, x)
                     masks.pop(operand, None)
                     continue
-                g = pull(kind, c, x, out, mask)
+                if mask is not None or form is Router:
+                    g = pull(kind, c, x, out, mask)
+                    hand(operand, g, pull_mask(kind, mask, x, out))
+                else:  # the hot path
+                    g = PULL[form](kind, c, x, out)
+                    if g.shape != x.shape or g.dtype is not x.dtype:
+                        g = conform(g, x)
+                    if operand in waiting:
+                        hand(operand, g, None)
+                    else:
+                        waiting[operand] = g
                 if visit is not None:
                     visit(node, i, kind, g)
-                hand(operand, g, pull_mask(kind, mask, x, out))
-    return [waiting.get(node) for node in inputs]
+    found = [waiting.get(node) for node in inputs]
+    if upstream is not None:
+        upstream.update((x, c) for x, c in zip(inputs, found, strict=True) if c is not None)
+    return found
+
+
+def _hand_part(waiting: dict[Node, Any], operand: Node, k: int, c: Any) -> None:
+    """The cotangent of one of several outputs: kept in a list until the operation's turn."""
+    parts = waiting.get(operand)
+    if parts is None:
+        parts = waiting[operand] = [None] * len(operand.value)
+    parts[k] = c if parts[k] is None else parts[k] + c
 
 
 def _gather(
