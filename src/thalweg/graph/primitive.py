@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -77,8 +77,9 @@ class Primitive:
         Where it is smooth: tests draw their points from it.
     outputs : int
         0: one array. k > 0: a tuple of k arrays (picked apart by `item`).
-    partials : tuple, optional
-        For elementwise operations: the partial derivatives that `local` was made from.
+    rules : tuple of callable, optional
+        `local` taken apart by operand, ``rules[i](out, *operands, **params)``: a short cut for the
+        hot path of elementwise operations.
     """
 
     name: str
@@ -88,7 +89,7 @@ class Primitive:
     batch: Callable[..., Any] | str
     domain: Domain = REALS
     outputs: int = 0
-    partials: tuple[Any, ...] = field(default=())
+    rules: tuple[Callable[..., Kind], ...] = ()
 
     def __call__(self, *operands: Any, **params: Any) -> Any:
         return _apply(self, operands, params)

@@ -69,24 +69,10 @@ def elementwise(
     ufunc : numpy.ufunc, optional
         The ufunc that user code spells it with; `value` itself where that is one.
     """
-    fixed: list[Kind | None] = []
-    for partial in partials:
-        if isinstance(partial, (int, float)):
-            fixed.append(_constant_kind(partial))
-        else:
-            fixed.append(None if callable(partial) else partial)
+    rules = tuple(_rule(partial) for partial in partials)
 
     def local(i: int, out: Any, *operands: Any, **params: Any) -> Kind:
-        kind = fixed[i]
-        if kind is not None:
-            return kind
-        entries = partials[i](out, *operands, **params)
-        form = type(entries)
-        if form in _KINDS:
-            return entries  # type: ignore[no-any-return]
-        if form in _SCALARS:
-            return _constant_kind(entries)
-        return _new(Diagonal, (entries,))
+        return rules[i](out, *operands, **params)
 
     holder: list[Primitive] = []
     primitive = Primitive(
@@ -96,12 +82,31 @@ def elementwise(
         labels=Labels(gate or name, tex),
         batch=_batch_elementwise(holder),
         domain=domain,
-        partials=partials,
+        rules=rules,
     )
     holder.append(primitive)
     if ufunc is None and isinstance(value, np.ufunc):
         ufunc = value
     return register(primitive, ufunc)
+
+
+def _rule(partial: Any) -> Callable[..., Kind]:
+    """A partial derivative as a function that gives a kind."""
+    if isinstance(partial, (int, float)):
+        partial = _constant_kind(partial)
+    if type(partial) in _KINDS:
+        return lambda out, *operands, **params: partial
+
+    def rule(out: Any, *operands: Any, **params: Any) -> Kind:
+        entries = partial(out, *operands, **params)
+        form = type(entries)
+        if form in _SCALARS:
+            return _constant_kind(entries)
+        if form in _KINDS:
+            return entries  # type: ignore[no-any-return]
+        return _new(Diagonal, (entries,))
+
+    return rule
 
 
 _SCALARS = frozenset((int, float, complex, bool))

@@ -137,12 +137,15 @@ def reverse(
                     zeros_like(end) if part is None else part
                     for part, end in zip(c, acting.value, strict=True)
                 )
-            local = primitive.local
+            rules = primitive.rules
             for i, operand in enumerate(operands):
                 if type(operand) is not Node or operand not in live:
                     continue
                 x = values[i]
-                kind = local(i, out, *values, **params) if params else local(i, out, *values)
+                if rules and not params:
+                    kind = rules[i](out, *values)
+                else:
+                    kind = primitive.local(i, out, *values, **params)
                 form = type(kind)
                 if form is Zero:
                     if visit is not None:
