@@ -169,11 +169,17 @@ class Chain(NamedTuple):
 
 
 class Custom(NamedTuple):
-    """The escape hatch: push(t) and pull(c) build graph. A test lists who uses it."""
+    """The escape hatch: push(t) and pull(c) build graph. A test lists who uses it.
+
+    Of an operation with several outputs push gives a tuple and pull takes one. Outputs that no
+    cotangent reached come as zeros, or as None where `absent` says that pull knows of it: then
+    0 · inf (a factorisation where it is not differentiable) does not arise.
+    """
 
     push: Callable[[Any], Any]
     pull: Callable[[Any], Any]
     name: str = "custom"
+    absent: bool = False
 
 
 Kind = (

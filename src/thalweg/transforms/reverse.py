@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from thalweg.errors import TracingError
-from thalweg.graph.kinds import Kind, Router, Take, Zero
+from thalweg.graph.kinds import Custom, Kind, Router, Take, Zero
 from thalweg.graph.node import Node, ancestors
 from thalweg.ops.structural import ITEM
 from thalweg.transforms.linear import PULL, accumulate_take, conform, pull, pull_mask, zeros_like
@@ -132,11 +132,6 @@ def reverse(
             if primitive is ITEM:
                 _hand_part(waiting, operands[0], params["index"], c)
                 continue
-            if primitive.outputs:
-                c = tuple(
-                    zeros_like(end) if part is None else part
-                    for part, end in zip(c, acting.value, strict=True)
-                )
             rules = primitive.rules
             for i, operand in enumerate(operands):
                 if type(operand) is not Node or operand not in live:
@@ -155,7 +150,10 @@ def reverse(
                     _gather(waiting, owned, operand, kind, c, x)
                     masks.pop(operand, None)
                     continue
-                if mask is not None or form is Router:
+                if primitive.outputs:
+                    g = conform(kind.pull(_parts(kind, c, acting)), x)
+                    hand(operand, g, None)
+                elif mask is not None or form is Router:
                     g = pull(kind, c, x, out, mask)
                     hand(operand, g, pull_mask(kind, mask, x, out))
                 else:  # the hot path
@@ -180,6 +178,14 @@ def _hand_part(waiting: dict[Node, Any], operand: Node, k: int, c: Any) -> None:
     if parts is None:
         parts = waiting[operand] = [None] * len(operand.value)
     parts[k] = c if parts[k] is None else parts[k] + c
+
+
+def _parts(kind: Custom, c: list[Any], node: Node) -> tuple[Any, ...]:
+    """Cotangents of several outputs, zeros filled in for a rule that does not know of None."""
+    if kind.absent:
+        return tuple(c)
+    ends = zip(c, node.value, strict=True)
+    return tuple(zeros_like(end) if part is None else part for part, end in ends)
 
 
 def _gather(
