@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from thalweg.graph.kinds import Router, Scale
+from thalweg.graph.kinds import Kind, Router, Scale, Wirtinger, Zero
 from thalweg.graph.primitive import implements
 from thalweg.ops._families import elementwise, interval, piecewise_constant
+from thalweg.ops.normalise import safe_ratio
 
 POSITIVE = interval(0.0, np.inf, name="positive")
 NONZERO = interval(0.1, np.inf, name="non-zero")
@@ -89,7 +90,7 @@ CBRT = elementwise(
 def _abs_partial(out: Any, x: Any) -> Any:
     # Real: sign(x), 0 at 0. Complex: d|z| = Re(conj(z)/|z| · dz), 0 at 0.
     if np.iscomplexobj(x):
-        return np.conj(x) / np.where(np.equal(out, 0), 1.0, out)
+        return safe_ratio(np.conj(x), out)
     return np.sign(x)
 
 
@@ -141,7 +142,19 @@ MINIMUM = _choice("minimum", np.minimum, -1, _won, "min", r"\min({0}, {1})")
 FMAX = _choice("fmax", np.fmax, 1, _won_ignoring_nan, "fmax", r"\max({0}, {1})")
 FMIN = _choice("fmin", np.fmin, -1, _won_ignoring_nan, "fmin", r"\min({0}, {1})")
 
-SIGN = piecewise_constant("sign", np.sign, 1, tex=r"\operatorname{{sign}}({0})", domain=NONZERO)
+
+def _sign_kind(out: Any, x: Any) -> Kind:
+    # Real: constant but for the jump at 0. Complex, s = z/|z|: ds = (dz − s² conj(dz)) / 2|z|.
+    if not np.iscomplexobj(x):
+        return _SIGN_IS_FLAT
+    half = safe_ratio(0.5, np.absolute(x))
+    return Wirtinger(half, -half * out * out)
+
+
+_SIGN_IS_FLAT = Zero("sign is piecewise constant")
+SIGN = elementwise(
+    "sign", np.sign, (_sign_kind,), tex=r"\operatorname{{sign}}({0})", domain=NONZERO
+)
 FLOOR_DIVIDE = piecewise_constant(
     "floor_divide", operator.floordiv, 2, gate="//", tex=r"\lfloor {0} / {1} \rfloor",
     ufunc=np.floor_divide, domain=interval(1.1, 1.9, (0.6, 0.9)),

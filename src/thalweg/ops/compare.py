@@ -65,6 +65,23 @@ ROUNDING = [
         ("rint", r"\operatorname{{rint}}({0})"),
     )
 ]
+ROUND = piecewise_constant(
+    "round",
+    lambda x, decimals: np.round(x, decimals),
+    1,
+    tex=r"\operatorname{{round}}({0})",
+    domain=interval(0.1, 0.4, name="between two halves"),
+)
+
+
+@implements(np.round, np.around)
+def round_(a: Any, decimals: int = 0, out: Any = None) -> Any:
+    return ROUND(a, decimals=decimals)
+
+
+@implements(np.fix)
+def fix(x: Any, out: Any = None) -> Any:
+    return np.trunc(x)
 
 
 def _where_value(condition: Any, x: Any, y: Any) -> Any:

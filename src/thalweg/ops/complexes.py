@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+
+from thalweg.errors import NoRuleError
 
 from thalweg.graph.kinds import Diagonal, Wirtinger
 from thalweg.graph.primitive import implements
@@ -19,10 +23,37 @@ IMAG = elementwise(
 
 
 @implements(np.real)
-def real(val: object) -> object:
+def real(val: Any) -> Any:
     return REAL(val)
 
 
 @implements(np.imag)
-def imag(val: object) -> object:
+def imag(val: Any) -> Any:
     return IMAG(val)
+
+
+@implements(np.angle)
+def angle(z: Any, deg: bool = False) -> Any:
+    # As NumPy spells it; at 0 the derivative is 0, as for arctan2.
+    radians = np.arctan2(IMAG(z), REAL(z)) if np.iscomplexobj(z) else np.arctan2(0, z)
+    return radians * (180 / np.pi) if deg else radians
+
+
+@implements(np.isreal)
+def isreal(x: Any) -> Any:
+    return np.equal(IMAG(x), 0)
+
+
+@implements(np.iscomplex)
+def iscomplex(x: Any) -> Any:
+    return np.not_equal(IMAG(x), 0)
+
+
+@implements(np.real_if_close)
+def real_if_close(a: Any, tol: float = 100) -> Any:
+    if np.iscomplexobj(a):
+        raise NoRuleError(
+            "np.real_if_close decides by the values whether its result is real; write np.real(a), "
+            "or leave a complex"
+        )
+    return a

@@ -1,0 +1,180 @@
+"""Sigmoid, softplus, softmax, log-sum-exp and the Euclidean norm: stable for every input.
+
+They are what `thalweg.optimise.stabilise` puts in the place of the spelled-out forms. Each value
+is arranged so that no exponential can overflow; each partial is written with the stable forms
+again, so every higher order is stable too.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from thalweg.graph.kinds import Chain, Custom, DiagMinusRank1, Kind, Reshape, SumOver, Transpose
+from thalweg.graph.primitive import Labels, Primitive, register
+from thalweg.ops._families import elementwise
+
+__all__ = [
+    "LOGSUMEXP",
+    "LOG_SIGMOID",
+    "LOG_SOFTMAX",
+    "ROOT_SUM_SQUARE",
+    "SIGMOID",
+    "SOFTMAX",
+    "SOFTPLUS",
+    "safe_ratio",
+]
+
+
+def safe_ratio(x: Any, y: Any) -> Any:
+    """x / y, and 0 where y is 0: the derivative of a norm is 0 at the origin."""
+    at_origin = np.equal(y, 0)
+    return np.where(at_origin, 0.0, x / np.where(at_origin, 1.0, y))
+
+
+# ---- elementwise --------------------------------------------------------------------------
+
+
+def _sigmoid_value(x: Any) -> Any:
+    # 1/(1 + e^−x) for x ≥ 0, e^x/(1 + e^x) for x < 0: the exponent is never positive.
+    e = np.exp(-np.abs(x))
+    return (np.where(x >= 0, 1.0, e) / (1 + e)).astype(e.dtype)[()]
+
+
+# σ′ = σ(x) (1 − σ(x)), with 1 − σ(x) = σ(−x): the difference would lose all digits from x = 37 on.
+SIGMOID = elementwise(
+    "sigmoid", _sigmoid_value, (lambda out, x: out * SIGMOID(-x),), tex=r"\sigma({0})"
+)
+SOFTPLUS = elementwise(
+    "softplus",
+    lambda x: np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))),
+    (lambda out, x: SIGMOID(x),),
+    tex=r"\log(1 + e^{{{0}}})",
+)
+LOG_SIGMOID = elementwise(
+    "log_sigmoid",
+    lambda x: np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x))),
+    (lambda out, x: SIGMOID(-x),),
+    tex=r"\log \sigma({0})",
+)
+
+
+# ---- along axes ---------------------------------------------------------------------------
+
+
+def _shifted(x: Any, axes: tuple[int, ...]) -> tuple[Any, Any]:
+    """x − max(x) along axes, and max(x). At an infinite maximum its entries get 0: they tie."""
+    top = np.max(np.real(x), axis=axes, keepdims=True, initial=-np.inf)
+    if np.isfinite(top).all():
+        return x - top, top
+    with np.errstate(invalid="ignore"):
+        return np.where(x == top, np.zeros((), x.dtype), x - top), top
+
+
+def _softmax_value(x: Any, axes: tuple[int, ...]) -> Any:
+    e = np.exp(_shifted(x, axes)[0])
+    return e / np.sum(e, axis=axes, keepdims=True)
+
+
+def _softmax_kind(p: Any, axes: tuple[int, ...]) -> Kind:
+    """diag(p) − p pᵀ; along several axes it is that after they have been joined to one."""
+    if len(axes) == 1:
+        return DiagMinusRank1(p, axes[0])
+    kept = tuple(i for i in range(len(p.shape)) if i not in axes)
+    order = kept + axes
+    back = tuple(order.index(i) for i in range(len(order)))
+    moved = np.transpose(p, order)
+    joined = math.prod(p.shape[i] for i in axes)
+    flat = np.reshape(moved, (*(p.shape[i] for i in kept), joined))
+    inward = Chain(Reshape(), Transpose(order), moved)
+    outward = Chain(Transpose(back), Reshape(), moved)
+    return Chain(outward, Chain(DiagMinusRank1(flat, len(kept)), inward, flat), flat)
+
+
+def _batch_along_axes(primitive: list[Primitive]) -> Any:
+    def batch(operands: Any, batched: Any, params: Any) -> Any:
+        axes = tuple(axis + 1 for axis in params["axes"])
+        return primitive[0](*operands, **{**params, "axes": axes})
+
+    return batch
+
+
+def _along_axes(name: str, value: Any, local: Any, gate: str, tex: str) -> Primitive:
+    """Declare an operation along the sorted, non-negative `axes` of its one operand."""
+    holder: list[Primitive] = []
+    batch = _batch_along_axes(holder)
+    primitive = register(
+        Primitive(name=name, value=value, local=local, labels=Labels(gate, tex), batch=batch)
+    )
+    holder.append(primitive)
+    return primitive
+
+
+SOFTMAX = _along_axes(
+    "softmax",
+    _softmax_value,
+    lambda i, out, x, axes: _softmax_kind(out, axes),
+    "softmax",
+    r"\operatorname{{softmax}}({0})",
+)
+
+
+def _log_sum_exp(shifted: Any, axes: tuple[int, ...]) -> Any:
+    with np.errstate(divide="ignore"):  # the sum over nothing: log 0 = −inf is meant
+        return np.log(np.sum(np.exp(shifted), axis=axes, keepdims=True))
+
+
+def _log_softmax_value(x: Any, axes: tuple[int, ...]) -> Any:
+    shifted, _ = _shifted(x, axes)
+    return shifted - _log_sum_exp(shifted, axes)
+
+
+def _log_softmax_local(i: int, out: Any, x: Any, axes: tuple[int, ...]) -> Kind:
+    # J = I − 1 pᵀ along the axes.
+    p = SOFTMAX(x, axes=axes)
+    return Custom(
+        lambda t: t - np.sum(p * t, axis=axes, keepdims=True),
+        lambda c: c - p * np.sum(c, axis=axes, keepdims=True),
+        "log_softmax",
+    )
+
+
+LOG_SOFTMAX = _along_axes(
+    "log_softmax",
+    _log_softmax_value,
+    _log_softmax_local,
+    "log-softmax",
+    r"\log \operatorname{{softmax}}({0})",
+)
+
+
+def _logsumexp_value(x: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
+    shifted, top = _shifted(x, axes)
+    out = top + _log_sum_exp(shifted, axes)
+    return out[()] if keepdims else np.squeeze(out, axis=axes)[()]
+
+
+LOGSUMEXP = _along_axes(
+    "logsumexp",
+    _logsumexp_value,
+    lambda i, out, x, axes, keepdims: SumOver(axes, keepdims, SOFTMAX(x, axes=axes)),
+    "logsumexp",
+    r"\log \sum e^{{{0}}}",
+)
+
+
+def _norm_local(i: int, out: Any, x: Any, axes: tuple[int, ...], keepdims: bool) -> Kind:
+    shape = tuple(1 if axis in axes else n for axis, n in enumerate(x.shape))
+    return SumOver(axes, keepdims, safe_ratio(x, np.reshape(out, shape)))
+
+
+#: √Σ x² of a real array along axes, with derivative x / norm, 0 at the origin.
+ROOT_SUM_SQUARE = _along_axes(
+    "root_sum_square",
+    lambda x, axes, keepdims: np.sqrt(np.sum(x * x, axis=axes, keepdims=keepdims)),
+    _norm_local,
+    "norm",
+    r"\left\lVert {0} \right\rVert",
+)
