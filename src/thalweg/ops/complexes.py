@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from thalweg.errors import NoRuleError
-
 from thalweg.graph.kinds import Diagonal, Wirtinger
 from thalweg.graph.primitive import implements
 from thalweg.ops._families import elementwise

@@ -44,7 +44,7 @@ def _sigmoid_value(x: Any) -> Any:
 
 
 # σ′ = σ(x) (1 − σ(x)), with 1 − σ(x) = σ(−x): the difference would lose all digits from x = 37 on.
-SIGMOID = elementwise(
+SIGMOID: Primitive = elementwise(
     "sigmoid", _sigmoid_value, (lambda out, x: out * SIGMOID(-x),), tex=r"\sigma({0})"
 )
 SOFTPLUS = elementwise(

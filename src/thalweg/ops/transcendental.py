@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from thalweg.graph.primitive import implements
+from thalweg.graph.primitive import Primitive, implements
 from thalweg.ops._families import elementwise, interval
 from thalweg.ops.normalise import SIGMOID, safe_ratio
 
@@ -67,8 +67,8 @@ ARCCOSH = elementwise(
     tex=r"\operatorname{{arcosh}} {0}", domain=interval(1.0, np.inf),
 )  # fmt: skip
 ARCTANH = elementwise(
-    "arctanh", np.arctanh, (lambda out, x: 1 / ((1 - x) * (1 + x)),), tex=r"\operatorname{{artanh}} {0}",
-    domain=UNIT,
+    "arctanh", np.arctanh, (lambda out, x: 1 / ((1 - x) * (1 + x)),),
+    tex=r"\operatorname{{artanh}} {0}", domain=UNIT,
 )  # fmt: skip
 
 
@@ -145,7 +145,7 @@ def _sinc_derivative(x: Any, order: int) -> Any:
     return (np.pi**order * np.where(near, series, g)).astype(u.dtype)[()]
 
 
-SINC = elementwise(
+SINC: Primitive = elementwise(
     "sinc",
     _sinc_derivative,
     (lambda out, x, order: SINC(x, order=order + 1),),
