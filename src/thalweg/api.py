@@ -10,6 +10,7 @@ import numpy as np
 
 from thalweg.array import Array
 from thalweg.errors import NonScalarOutputError, ShapeError, TreeError
+from thalweg.graph.graph import reaches_older
 from thalweg.graph.node import Node
 from thalweg.ops.structural import detach_node
 from thalweg.optimise.stabilise import stable_forms
@@ -63,15 +64,15 @@ def _pull_run(traced: Run, cotangents: Sequence[Any], as_graph: bool | None = No
 
 
 def needs_graph(traced: Run, order: Sequence[Node]) -> bool:
-    """Whether results must be graph: an outer trace is under way and something of it is used."""
+    """Whether results must be graph: an outer trace is under way and something of it is used.
+
+    An integer of the outer trace counts too: it carries no derivative, but may be batched.
+    """
     if not traced.nested:
         return False
-    first = min((node.sequence for node in traced.inputs), default=0)
     if any(node.operands for node in traced.inputs):
         return True
-    return any(
-        type(x) is Node and x.sequence < first and x.active for n in order for x in n.operands
-    )
+    return reaches_older(order, min((node.sequence for node in traced.inputs), default=0))
 
 
 def _give(traced: Run, values: Sequence[Any]) -> list[Any]:

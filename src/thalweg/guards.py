@@ -5,19 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
+from thalweg.graph.graph import Guard
 from thalweg.graph.node import Node, Origin, user_frame
 
 __all__ = ["Guard", "depth", "record_guard", "recording"]
-
-
-class Guard(NamedTuple):
-    """Python branched on `node`, whose value then was `answer`."""
-
-    node: Node
-    answer: Any
-    origin: Origin
 
 
 class _State(threading.local):
@@ -33,12 +26,14 @@ def depth() -> int:
     return len(_state.stack)
 
 
-def record_guard(node: Node, answer: Any) -> Any:
-    """Note that the trace depends on `answer`; returns it."""
+def record_guard(node: Node, answer: Any, origin: Origin | None = None) -> Any:
+    """Note that the trace depends on `answer` (asked at `origin`, or here); returns it."""
     stack = _state.stack
     if stack:
-        frame = user_frame(2)
-        guard = Guard(node, answer, (frame.f_code, frame.f_lasti))
+        if origin is None:
+            frame = user_frame(2)
+            origin = (frame.f_code, frame.f_lasti)
+        guard = Guard(node, answer, origin)
         for guards in stack:  # an outer trace depends on what an inner one was told
             guards.append(guard)
     return answer

@@ -1,4 +1,4 @@
-"""Trees: nested tuples, lists, dicts, named tuples and dataclasses, with leaves in a fixed order."""
+"""Trees: tuples, lists, dicts, named tuples and dataclasses; their leaves have a fixed order."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from thalweg.errors import TreeError
 
-__all__ = ["Structure", "flatten", "flatten_with_paths", "tree_map", "unflatten"]
+__all__ = ["Structure", "branches", "flatten", "flatten_with_paths", "tree_map", "unflatten"]
 
 
 class Structure(NamedTuple):
@@ -36,7 +36,7 @@ LEAF = Structure(None, (), ())
 _NONE = Structure(type(None), (), ())
 
 
-def _branches(tree: Any) -> tuple[tuple[Any, ...], list[Any]] | None:
+def branches(tree: Any) -> tuple[tuple[Any, ...], list[Any]] | None:
     """Keys and children of `tree`, or None where it is a leaf."""
     if isinstance(tree, dict):
         # Sorted where possible, so that two dicts with the same keys have the same leaves.
@@ -60,7 +60,7 @@ def _flatten_into(
 ) -> Structure:
     if tree is None:
         return _NONE
-    found = _branches(tree)
+    found = branches(tree)
     if found is None:
         leaves.append((path, tree))
         return LEAF
@@ -74,7 +74,7 @@ def _flatten_into(
 
 def flatten_with_paths(tree: Any) -> tuple[list[tuple[tuple[Any, ...], Any]], Structure]:
     """Leaves of `tree` with the keys that lead to each, and the structure around them."""
-    if not isinstance(tree, (tuple, list, dict)) and _branches(tree) is None and tree is not None:
+    if not isinstance(tree, (tuple, list, dict)) and branches(tree) is None and tree is not None:
         return [((), tree)], LEAF
     leaves: list[tuple[tuple[Any, ...], Any]] = []
     structure = _flatten_into(tree, (), leaves)

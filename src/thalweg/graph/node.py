@@ -305,8 +305,8 @@ def _explain_failure(
 _INPUT = registry.register(
     Primitive(
         name="input",
-        value=lambda value: value,
-        local=lambda i, out, x: IDENTITY,
+        value=lambda value, name=None: value,
+        local=lambda i, out, x, name=None: IDENTITY,
         labels=registry.Labels("input", "{0}"),
         batch=lambda operands, batched, params: operands[0],
     )
@@ -371,7 +371,7 @@ def call_ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: dict[st
         if implementation is None:
             raise no_rule(f"np.{ufunc.__name__}.{method}")
         return implementation(*inputs, **kwargs)
-    rule = UFUNCS.get(ufunc)
+    rule = UFUNCS.get(ufunc) or registry.find(UFUNCS, ufunc)
     if rule is None:
         raise no_rule(f"np.{ufunc.__name__}")
     where = kwargs.pop("where", True)
@@ -402,7 +402,7 @@ def _as_operand(value: Any) -> Any:
 
 def call_function(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     """A NumPy function (one that takes part in ``__array_function__``) applied to nodes."""
-    implementation = FUNCTIONS.get(function)
+    implementation = FUNCTIONS.get(function) or registry.find(FUNCTIONS, function)
     if implementation is None:
         name = getattr(function, "__name__", repr(function))
         module = getattr(function, "__module__", "numpy") or "numpy"

@@ -1,0 +1,185 @@
+"""`Graph`: what stands between inputs and outputs, cut out of the web of nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from thalweg.graph.node import Node, Origin
+from thalweg.graph.spec import Spec
+
+__all__ = ["Graph", "Guard", "between", "evaluate", "reaches_older"]
+
+
+class Guard(NamedTuple):
+    """Python branched on `node`, whose value then was `answer`."""
+
+    node: Node
+    answer: Any
+    origin: Origin
+
+    def agrees(self, value: Any) -> bool:
+        """Whether `value` of the node (or each of a batch of them) gives the same answer."""
+        value, answer = np.asarray(value), np.asarray(self.answer)
+        if answer.dtype.kind == "b":
+            value = value.astype(bool)
+        same = np.equal(value, answer)
+        if answer.dtype.kind in "fc":
+            same |= np.isnan(value) & np.isnan(answer)
+        return bool(np.all(same))
+
+
+class Graph(NamedTuple):
+    """Inputs, outputs and the nodes between.
+
+    Attributes
+    ----------
+    inputs : tuple of Node
+    nodes : tuple of Node
+        Those that depend on an input, in topological order. A node that depends on none is a
+        constant of the graph: it appears only as an operand.
+    outputs : tuple
+        Nodes, or plain values that depend on nothing.
+    guards : tuple of Guard
+        What Python asked on the way: the graph stands for the function only where they answer so.
+    captured : tuple of Node
+        Nodes from outside (older than the inputs) that take part.
+    """
+
+    inputs: tuple[Node, ...]
+    nodes: tuple[Node, ...]
+    outputs: tuple[Any, ...]
+    guards: tuple[Guard, ...] = ()
+    captured: tuple[Node, ...] = ()
+
+    def without_values(self) -> Graph:
+        """The same graph with a `Spec` in place of each value, so that memory is free again.
+
+        Constants keep their values. Guards are dropped: they hold values.
+        """
+        slim: dict[Node, Node] = {}
+
+        def operand(x: Any) -> Any:
+            if type(x) is not Node:
+                return x
+            return slim.get(x, x.value)
+
+        for node in self.inputs:
+            slim[node] = Node(node.primitive, (), {}, _spec(node.value), node.active, node.origin)
+        for node in self.nodes:
+            slim[node] = Node(
+                node.primitive,
+                tuple(operand(x) for x in node.operands),
+                node.params,
+                _spec(node.value),
+                node.active,
+                node.origin,
+            )
+        return Graph(
+            tuple(slim[x] for x in self.inputs),
+            tuple(slim[x] for x in self.nodes),
+            tuple(operand(x) for x in self.outputs),
+        )
+
+
+def _spec(value: Any) -> Any:
+    if isinstance(value, tuple) and not isinstance(value, Spec):
+        return tuple(_spec(part) for part in value)
+    return Spec(value.shape, value.dtype)
+
+
+def between(
+    inputs: Sequence[Node],
+    outputs: Sequence[Any],
+    guards: Iterable[Guard] = (),
+    first: int | None = None,
+) -> Graph:
+    """The graph from `inputs` to `outputs` and `guards`, values and inactive nodes included.
+
+    Nodes older than `first` (by default: the oldest input) count as captured from outside.
+    Iterative, so graphs of any depth work.
+    """
+    guards = tuple(guards)
+    ends = set(inputs)
+    if first is None:
+        first = min((node.sequence for node in inputs), default=0)
+    seen: set[Node] = set()
+    captured: dict[Node, None] = {}
+    stack = [x for x in (*outputs, *(guard.node for guard in guards)) if type(x) is Node]
+    while stack:
+        node = stack.pop()
+        if node in seen or node in ends:
+            continue
+        if node.sequence < first:
+            captured[node] = None
+            continue
+        seen.add(node)
+        stack.extend(x for x in node.operands if type(x) is Node)
+    dependent = set(ends)
+    nodes = []
+    for node in sorted(seen, key=lambda node: node.sequence):
+        if any(type(x) is Node and x in dependent for x in node.operands):
+            dependent.add(node)
+            nodes.append(node)
+    return Graph(tuple(inputs), tuple(nodes), tuple(outputs), guards, tuple(captured))
+
+
+def reaches_older(nodes: Iterable[Node], first: int) -> bool:
+    """Whether anything that `nodes` use, inactive or not, is older than sequence `first`."""
+    seen: set[Node] = set()
+    stack = list(nodes)
+    while stack:
+        node = stack.pop()
+        if node in seen:
+            continue
+        if node.sequence < first:
+            return True
+        seen.add(node)
+        stack.extend(x for x in node.operands if type(x) is Node)
+    return False
+
+
+def evaluate(
+    graph: Graph,
+    operands: Sequence[Any],
+    step: Callable[[Node, tuple[Any, ...]], Any],
+    *,
+    as_graph: bool,
+) -> tuple[Any, ...]:
+    """Walk `graph` with `operands` for its inputs: ``step(node, operands)`` does each node.
+
+    Constants of the graph stay nodes where the results are graph, else they are values. What no
+    later step needs is let go.
+    """
+    known: dict[Node, Any] = dict(zip(graph.inputs, operands, strict=True))
+    uses: dict[Node, int] = {}
+    for node in graph.nodes:
+        for x in node.operands:
+            if type(x) is Node:
+                uses[x] = uses.get(x, 0) + 1
+    for x in graph.outputs:
+        if type(x) is Node:
+            uses[x] = uses.get(x, 0) + 1
+
+    def look_up(x: Any) -> Any:
+        if type(x) is not Node:
+            return x
+        if x in known:
+            return known[x]
+        return x if as_graph else x.value
+
+    for node in graph.nodes:
+        values = tuple([look_up(x) for x in node.operands])
+        result = step(node, values)
+        if type(result) is Node and all(result is not x for x in values):
+            result.origin = node.origin
+        if node in uses:
+            known[node] = result
+        for x in node.operands:
+            if type(x) is Node:
+                uses[x] -= 1
+                if not uses[x]:
+                    known.pop(x, None)
+    return tuple(look_up(x) for x in graph.outputs)
