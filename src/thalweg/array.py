@@ -171,7 +171,11 @@ class Array:
         if not kwargs and method == "__call__":  # the hot path: a plain call of a known ufunc
             primitive = UFUNCS.get(ufunc)
             if type(primitive) is Primitive:
-                return Array(apply(primitive, tuple([_operand(x) for x in inputs])))
+                operands = tuple([_operand(x) for x in inputs])
+                for operand in operands:
+                    if operand is NotImplemented:
+                        return NotImplemented  # NumPy then names the types
+                return Array(apply(primitive, operands))
         if kwargs:
             out = kwargs.get("out")
             if out is not None:
