@@ -21,8 +21,9 @@ AWAY_FROM_ZERO = ((-2.0, -0.1),)
 BETWEEN = ((1.1, 1.9), (0.6, 0.9))
 
 
-def _integers(*shapes):
-    return lambda rng: tuple(rng.integers(1, 20, shape) for shape in shapes)
+def spread(low, high):
+    """Operands beyond the ±2 that the table draws from by itself."""
+    return lambda rng: (rng.uniform(low, high, (3, 4)),)
 
 
 _BINARY = [

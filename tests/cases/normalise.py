@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.cases.arithmetic import SHAPES
+from tests.cases.arithmetic import SHAPES, spread
 from tests.cases.case import Case
 from thalweg.array import Array, unwrap
 from thalweg.ops import normalise
@@ -24,7 +24,7 @@ _AXES = (((3, 4), (1,)), ((3, 4), (0,)), ((4,), (0,)), ((2, 3, 4), (0, 2)), ((3,
 CASES = [
     *(Case(name.lower(), _gate(name), (shape,)) for name in ("SIGMOID", "SOFTPLUS", "LOG_SIGMOID")
       for shape in SHAPES),
-    *(Case(name.lower(), _gate(name), domain=((-60.0, 60.0),), label=f"{name}-wide")
+    *(Case(name.lower(), _gate(name), make=spread(-60.0, 60.0), label=f"{name}-wide")
       for name in ("SIGMOID", "SOFTPLUS", "LOG_SIGMOID")),
     *(Case(name.lower(), _gate(name, axes=axes), (shape,), label=f"{name}-{shape}-{axes}")
       for name in ("SOFTMAX", "LOG_SOFTMAX") for shape, axes in _AXES),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.cases.arithmetic import BROADCASTS, SHAPES
+from tests.cases.arithmetic import BROADCASTS, SHAPES, spread
 from tests.cases.case import Case
 
 _COMPLEX = (
@@ -21,8 +21,8 @@ CASES = [
     Case("arctan2", np.arctan2, ((3, 4), (3, 4)), domain=((-2.0, -0.2), (-2.0, -0.2)), label="III"),
     Case("hypot", np.hypot, ((3, 4), (4,)), domain=((-2.0, -0.1), (0.1, 2.0)), label="left"),
     Case("arccosh", np.arccosh, domain=((1.05, 3.0),), label="near-one"),
-    Case("logaddexp", lambda x: np.logaddexp(x, 0.0), domain=((-800.0, 800.0),), label="wide"),
+    Case("logaddexp", lambda x: np.logaddexp(x, 0.0), make=spread(-800.0, 800.0), label="wide"),
     Case("sinc", np.sinc, domain=((-1e-3, 1e-3),), label="near-zero"),
     Case("sinc", np.sinc, domain=((0.25, 0.4),), label="at-the-seam"),
-    Case("sinc", np.sinc, domain=((-20.0, 20.0),), label="wide"),
+    Case("sinc", np.sinc, make=spread(-20.0, 20.0), label="wide"),
 ]  # fmt: skip

@@ -13,12 +13,14 @@ from thalweg.graph.kinds import Kind
 
 __all__ = [
     "FUNCTIONS",
+    "LOADERS",
     "PRIMITIVES",
     "UFUNCS",
     "UFUNC_METHODS",
     "Domain",
     "Labels",
     "Primitive",
+    "find",
     "implements",
     "implements_ufunc_method",
     "lookup",
@@ -109,6 +111,19 @@ UFUNCS: dict[Any, Callable[..., Any]] = {}
 UFUNC_METHODS: dict[tuple[Any, str], Callable[..., Any]] = {}
 #: Functions that come in by __array_function__ → implementation over nodes.
 FUNCTIONS: dict[Any, Callable[..., Any]] = {}
+#: Called when a function without a rule comes in: they import the modules of rules that are too
+#: expensive to import beforehand (SciPy's). The package's `__init__` fills it.
+LOADERS: list[Callable[[], Any]] = []
+
+
+def find(table: dict[Any, Callable[..., Any]], key: Any) -> Callable[..., Any] | None:
+    """The entry of `key` in one of the tables above, after loading what can be loaded."""
+    found = table.get(key)
+    if found is None:
+        for load in LOADERS:
+            load()
+        found = table.get(key)
+    return found
 
 
 def register(primitive: Primitive, ufunc: Any = None) -> Primitive:
