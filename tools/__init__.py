@@ -1,0 +1,1 @@
+"""Generators of documentation pages: ``python -m tools.pages`` writes, ``--check`` compares."""
