@@ -268,6 +268,8 @@ def apply(
     except Exception as error:
         _explain_failure(error, primitive, values, params, origin)
         raise
+    if type(value) is complex:  # Python's own product: 1j * np.float64(2.0)
+        value = np.complex128(value)
     if active and not primitive.outputs and value.dtype.kind not in "fc":
         active = False
     return Node(primitive, operands, params, value, active, origin)
