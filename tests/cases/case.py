@@ -37,6 +37,9 @@ class Case:
         Relative error allowed against differences; more than 1e-6 needs a `reason`.
     forward_only_smooth : bool
         Special values (0-d, inf, nan, −0.0, denormals) are tried on elementwise cases.
+    batched : bool
+        Whether it can be done for many examples at once: not where the shape of the result depends
+        on the values.
     """
 
     op: str
@@ -49,6 +52,7 @@ class Case:
     tolerance: float = 1e-6
     reason: str = ""
     label: str = field(default="")
+    batched: bool = True
 
     def __post_init__(self) -> None:
         if self.tolerance > 1e-6 and not self.reason:
