@@ -1,10 +1,15 @@
 """Thalweg: write NumPy; every gradient is computed, its structure used, every number visible."""
 
+import importlib
+
 from thalweg import errors
 from thalweg.api import detach, grad, hvp, jvp, value_and_grad, vjp
 from thalweg.api_batch import vmap
+from thalweg.api_dense import hessian, jacobian
+from thalweg.api_remat import remat
 from thalweg.config import config
 from thalweg.graph import kinds
+from thalweg.graph.primitive import LOADERS
 from thalweg.ops import (  # noqa: F401 - registers the operations
     arithmetic,
     compare,
@@ -19,6 +24,27 @@ from thalweg.ops import (  # noqa: F401 - registers the operations
     transcendental,
 )
 from thalweg.primitives import primitive
+from thalweg.testing import check_gradient, check_grads, check_primitive
 
-__all__ = ["config", "detach", "errors", "grad", "hvp", "jvp", "kinds", "primitive", "value_and_grad", "vjp", "vmap"]
+__all__ = [
+    "check_gradient",
+    "check_grads",
+    "check_primitive",
+    "config",
+    "detach",
+    "errors",
+    "grad",
+    "hessian",
+    "hvp",
+    "jacobian",
+    "jvp",
+    "kinds",
+    "primitive",
+    "remat",
+    "value_and_grad",
+    "vjp",
+    "vmap",
+]
+# Rules of SciPy's functions: SciPy is imported when the first of them is met.
+LOADERS.append(lambda: importlib.import_module("thalweg.ops.special"))
 __version__ = "0.1.0"

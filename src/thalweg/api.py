@@ -25,7 +25,9 @@ __all__ = ["detach", "grad", "hvp", "jvp", "value_and_grad", "vjp"]
 Function = Callable[..., Any]
 
 
-def _positions(argnums: int | Sequence[int], args: Sequence[Any], function: Function) -> list[int]:
+def argument_positions(
+    argnums: int | Sequence[int], args: Sequence[Any], function: Function
+) -> list[int]:
     """argnums as a list of non-negative positions, checked against the call."""
     given = [argnums] if isinstance(argnums, int) else list(argnums)
     positions = []
@@ -91,7 +93,7 @@ def _give(traced: Run, values: Sequence[Any]) -> list[Any]:
     return given
 
 
-def _tree_of(traced: Run, leaves: list[Any], single: bool) -> Any:
+def tree_of(traced: Run, leaves: list[Any], single: bool) -> Any:
     """Leaves back into the trees of the differentiated arguments."""
     trees = []
     rest = iter(leaves)
@@ -165,7 +167,7 @@ def value_and_grad(
 
     @functools.wraps(f)
     def differentiated(*args: Any, **kwargs: Any) -> Any:
-        traced = run(f, args, kwargs, _positions(argnums, args, f), has_aux=has_aux)
+        traced = run(f, args, kwargs, argument_positions(argnums, args, f), has_aux=has_aux)
         output = _scalar_output(traced, f)
         if output is None:
             pulled = [zeros_like(x) for x in traced.inputs]
@@ -173,7 +175,7 @@ def value_and_grad(
         else:
             pulled = _pull_run(traced, [output.dtype.type(1)])
             value = leave(output, traced.nested)
-        gradient = _tree_of(traced, _give(traced, pulled), single)
+        gradient = tree_of(traced, _give(traced, pulled), single)
         return ((value, traced.aux), gradient) if has_aux else (value, gradient)
 
     return differentiated
@@ -229,16 +231,16 @@ def vjp(f: Function, *args: Any, has_aux: bool = False) -> tuple[Any, Callable[[
     traced = run(f, args, {}, range(len(args)), has_aux=has_aux, copy=True)
 
     def pull_back(cotangent: Any) -> Any:
-        leaves = _match(cotangent, traced, "cotangent")
+        leaves = match_output(cotangent, traced, "cotangent")
         pulled = _pull_run(traced, leaves)
         seen = {id(leaf) for leaf in leaves}
-        return _tree_of(traced, [own(g, seen) for g in _give(traced, pulled)], False)
+        return tree_of(traced, [own(g, seen) for g in _give(traced, pulled)], False)
 
     out = unflatten(traced.out_structure, [leave(value, traced.nested) for value in traced.outputs])
     return (out, pull_back, traced.aux) if has_aux else (out, pull_back)  # type: ignore[return-value]
 
 
-def _match(tree: Any, traced: Run, what: str) -> list[Any]:
+def match_output(tree: Any, traced: Run, what: str) -> list[Any]:
     """Leaves of a cotangent, each with the shape and dtype of its output."""
     leaves, structure = flatten(tree)
     if structure != traced.out_structure:

@@ -74,11 +74,12 @@ class Primitive:
     batch : callable or str
         ``batch(operands, batched, params)``: the result with a batch axis in front, where the
         operands with ``batched[i]`` have one. A string says why there is none; the operation is
-        then done example by example.
+        then done example by example, as it is where the rule gives NotImplemented.
     domain : Domain
         Where it is smooth: tests draw their points from it.
     outputs : int
-        0: one array. k > 0: a tuple of k arrays (picked apart by `item`).
+        0: one array. k > 0: a tuple of k arrays (picked apart by `item`); −1: of as many as the
+        call gives.
     rules : tuple of callable, optional
         `local` taken apart by operand, ``rules[i](out, *operands, **params)``: a short cut for the
         hot path of elementwise operations.

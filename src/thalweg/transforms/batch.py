@@ -1,8 +1,9 @@
 """Batching: the graph of one example becomes the graph of many, the batch axis in front.
 
 A node none of whose operands is batched stays as it is. For the others the primitive's rule
-``batch(operands, batched, params)`` does all examples at once; where it has none (a string says
-why) they are done one by one and stacked. Both work on values and, inside an outer trace, on nodes.
+``batch(operands, batched, params)`` does all examples at once. Where it has none (a string says
+why), or gives NotImplemented for these operands, they are done one by one and stacked. Both work on
+values and, inside an outer trace, on nodes.
 """
 
 from __future__ import annotations
@@ -75,6 +76,8 @@ def _batch_node(node: Node, values: tuple[Any, ...], flags: tuple[bool, ...], si
     if isinstance(primitive.batch, str):
         return _one_by_one(node, values, flags, size)
     result = primitive.batch(values, flags, node.params)
+    if result is NotImplemented:
+        return _one_by_one(node, values, flags, size)
     if not primitive.outputs and result.shape != (size, *node.shape):
         raise InternalError(
             f"the batching rule of '{primitive.name}' gives shape {result.shape}, not "
