@@ -1,0 +1,73 @@
+"""The chain rule in words of the trace: each gradient as the sum of upstream times local."""
+
+from __future__ import annotations
+
+from thalweg.report.numbers import value_text
+from thalweg.report.record import Record, TraceEdge, TraceNode
+from thalweg.report.text import local_text
+
+__all__ = ["derivation"]
+
+#: Derivations of larger graphs are cut: nobody reads them, `to_dict` has all of it.
+LIMIT = 60
+
+
+def derivation(record: Record, limit: int = LIMIT) -> list[str]:
+    """One line a node, from the output back to the inputs, with symbols and numbers.
+
+    ``∂f/∂q = ∂f/∂f · ∂f/∂q = 1 · -4 = -4``. A node with several consumers has the sum of what
+    they hand back; constants and nodes without a derivative are left out.
+    """
+    if not record.backward:
+        return []
+    consumers: dict[int, list[tuple[TraceNode, TraceEdge]]] = {}
+    for node in record.nodes:
+        for edge in node.inputs:
+            if edge.node is not None and edge.local is not None:
+                consumers.setdefault(edge.node.index, []).append((node, edge))
+    outputs = {node.index for node in record.outputs if node is not None}
+    names = {
+        node.index: "f" if outputs == {node.index} else _symbol(node.label) for node in record.nodes
+    }
+    lines = []
+    for node in reversed(record.nodes):
+        if not node.differentiable or node.upstream is None:
+            continue
+        lines.append(_line(node, names, consumers.get(node.index, []), node.index in outputs))
+    if len(lines) > limit:
+        lines[limit:] = [f"… and {len(lines) - limit} more nodes"]
+    return lines
+
+
+def _line(
+    node: TraceNode,
+    names: dict[int, str],
+    uses: list[tuple[TraceNode, TraceEdge]],
+    is_output: bool,
+) -> str:
+    own = names[node.index]
+    symbols = [f"∂f/∂{names[user.index]} · ∂{names[user.index]}/∂{own}" for user, _ in uses]
+    numbers = [f"{_factor(value_text(user.upstream))} · {_local(edge)}" for user, edge in uses]
+    if is_output:  # what arrives from outside
+        symbols.insert(0, "1" if uses else "")
+        numbers.insert(0, "")
+    total = value_text(node.upstream)
+    chain = [f"∂f/∂{own}", " + ".join(filter(None, symbols)), " + ".join(filter(None, numbers))]
+    return " = ".join([*filter(None, chain), total])
+
+
+def _symbol(label: str) -> str:
+    """A label as one factor: an expression goes in brackets."""
+    text = " ".join(label.split())
+    return text if text.replace(".", "_").isidentifier() else f"({text})"
+
+
+def _factor(text: str) -> str:
+    return f"({text})" if text.startswith("-") else text
+
+
+def _local(edge: TraceEdge) -> str:
+    local = edge.local
+    if local is not None and local.shape == (1, 1):
+        return _factor(local_text(local).partition(" ")[0])
+    return f"[{local_text(local)}]"

@@ -1,0 +1,134 @@
+"""What a trace holds: nodes and edges with their values, gradients and local Jacobians."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from thalweg.graph.node import Node
+from thalweg.jacobian.structure import LocalJacobian
+
+__all__ = ["GroupFound", "Record", "TraceEdge", "TraceNode"]
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class TraceEdge:
+    """One operand of a node.
+
+    Attributes
+    ----------
+    node : TraceNode or None
+        Where the operand comes from; None for a constant.
+    value : array
+        The operand's value.
+    local : LocalJacobian or None
+        ∂(node's output)/∂(operand); None for what carries no derivative.
+    downstream : array or None
+        What the backward pass handed to this operand: upstream ∘ local. None where the operand
+        carries no derivative or the backward pass was not run.
+    """
+
+    node: TraceNode | None
+    value: Any
+    local: LocalJacobian | None = None
+    downstream: Any = None
+
+    def __repr__(self) -> str:
+        return f"<edge from {self.node.label if self.node else 'a constant'}: {self.local!r}>"
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class TraceNode:
+    """One gate of the graph, with everything that the two passes computed.
+
+    Attributes
+    ----------
+    index : int
+        Place in `Trace.nodes`.
+    label : str
+        Unique in the trace: the name or the expression; ``s.2``, ``s.3`` … where it comes again.
+    name : str or None
+        The user's variable.
+    gate : str
+        The operation.
+    expression : str
+        The text of the source; without a source, gate and operands.
+    file, line
+        Where the source stands.
+    value : array (a tuple for an operation with several results)
+    upstream : array or None
+        ∂(output)/∂(this node), weighted by the trace's `upstream`; None where no derivative flows
+        or the backward pass was not run.
+    inputs : tuple of TraceEdge
+    """
+
+    index: int
+    node: Node
+    gate: str
+    value: Any
+    name: str | None = None
+    expression: str = ""
+    label: str = ""
+    file: str | None = None
+    line: int | None = None
+    upstream: Any = None
+    inputs: tuple[TraceEdge, ...] = ()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the value."""
+        return tuple(np.shape(self.value)) if type(self.value) is not tuple else (len(self.value),)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Element type of the value."""
+        return np.result_type(*self.value) if type(self.value) is tuple else self.value.dtype
+
+    @property
+    def is_input(self) -> bool:
+        """Whether it is one of the inputs that the derivative is taken with respect to."""
+        return self.node.primitive.name == "input"
+
+    @property
+    def differentiable(self) -> bool:
+        """Whether a derivative can flow through."""
+        return self.node.active
+
+    def __repr__(self) -> str:
+        return f"<{self.label}: {self.gate}, {self.dtype}{list(self.shape)}>"
+
+
+@dataclass(frozen=True, slots=True)
+class GroupFound:
+    """Nodes that could be one gate with a known local gradient.
+
+    `local` is its number where the group has one input and works on single numbers.
+    """
+
+    name: str
+    members: tuple[TraceNode, ...]
+    inputs: tuple[TraceNode, ...]
+    output: TraceNode
+    formula: str
+    saved_forward: int
+    saved_backward: int
+    local: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The plain data of a trace; the renderers work on this."""
+
+    function: str
+    file: str | None
+    line: int | None
+    nodes: Sequence[TraceNode]
+    inputs: Sequence[TraceNode]
+    outputs: Sequence[TraceNode | None]
+    output_values: Sequence[Any]
+    backward: bool
+    notes: Sequence[str] = field(default=())
+    groups: Sequence[GroupFound] = field(default=())

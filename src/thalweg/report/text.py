@@ -1,0 +1,190 @@
+"""A trace as a table that a person reads in a terminal.
+
+`table` gives cells with roles, so that a front end can colour them; `render` lays them out, with
+a `paint` function where there is colour.
+"""
+
+from __future__ import annotations
+
+import shutil
+import unicodedata
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from thalweg.jacobian.structure import LocalJacobian
+from thalweg.report.numbers import SMALL, value_text
+from thalweg.report.record import GroupFound, Record, TraceEdge, TraceNode
+
+__all__ = ["Cell", "Paint", "display_width", "group_text", "local_text", "render", "table"]
+
+
+class Cell(NamedTuple):
+    """A piece of a table.
+
+    `role` is ``"name"``, ``"gate"``, ``"value"``, ``"gradient"``, ``"local"``, ``"head"`` or
+    ``"plain"``.
+    """
+
+    text: str
+    role: str
+
+
+#: Given a padded text and its role, gives what is printed (markup, escape codes).
+Paint = Callable[[str, str], str]
+
+_HEAD = ("node", "gate", "value", "upstream", "to", "local", "downstream")
+#: Columns that may be cut where the terminal is narrow, and how far.
+_FLEXIBLE = {0: 14, 2: 12, 3: 12, 4: 8, 5: 12, 6: 12}
+_GAP = "  "
+_NOT_RUN = "-"
+
+
+def local_text(local: LocalJacobian | None) -> str:
+    """A local Jacobian in a few words: its numbers where they are few, its kind and size else."""
+    if local is None:
+        return "no derivative"
+    m, n = local.shape
+    entries = local.entries
+    if m * n == 1 and local.kind not in ("custom", "zero"):
+        number = value_text(local.todense().reshape(()))
+        return f"{number} ({local.kind})"
+    if isinstance(entries, tuple) or entries is None or getattr(entries, "size", 1) > SMALL:
+        return f"{local.kind} {m}×{n}"
+    return f"{local.kind} {value_text(entries)}"
+
+
+def table(record: Record) -> list[list[Cell]]:
+    """The rows of the table, the heading first; the same number of cells in each.
+
+    A node has a row for each operand that a derivative can go to (one row, where it has none);
+    what belongs to the node stands in the first of them.
+    """
+    rows = [[Cell(title, "head") for title in _HEAD]]
+    for node in record.nodes:
+        edges = [edge for edge in node.inputs if edge.node is not None]
+        for position, edge in enumerate(edges or [None]):
+            rows.append([*_node_cells(record, node, position == 0), *_edge_cells(record, edge)])
+    return rows
+
+
+def _node_cells(record: Record, node: TraceNode, first: bool) -> list[Cell]:
+    if not first:
+        return [Cell("", role) for role in ("name", "gate", "value", "gradient")]
+    return [
+        Cell(_one_line(node.label), "name"),
+        Cell(node.gate, "gate"),
+        Cell(value_text(node.value), "value"),
+        Cell(_gradient(record, node.upstream), "gradient"),
+    ]
+
+
+def _edge_cells(record: Record, edge: TraceEdge | None) -> list[Cell]:
+    if edge is None or edge.node is None:
+        return [Cell("", "name"), Cell("", "local"), Cell("", "gradient")]
+    return [
+        Cell(_one_line(edge.node.label), "name"),
+        Cell(local_text(edge.local), "local"),
+        Cell(_gradient(record, edge.downstream), "gradient"),
+    ]
+
+
+def _gradient(record: Record, value: object) -> str:
+    return _NOT_RUN if value is None else value_text(value)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def group_text(group: GroupFound) -> str:
+    """What is said about a group that was found."""
+    count = len(group.members)
+    number = "" if group.local is None else f" = {value_text(group.local)}"
+    return (
+        f"these {count} nodes could be one {group.name} node: "
+        f"{', '.join(_one_line(node.label) for node in group.members)}\n"
+        f"  local gradient {group.formula}{number}; saves {_operations(group.saved_forward)} "
+        f"forward and {_operations(group.saved_backward)} backward"
+    )
+
+
+def _operations(count: int) -> str:
+    return f"{count} operation{'' if count == 1 else 's'}"
+
+
+def render(record: Record, width: int | None = None, paint: Paint | None = None) -> str:
+    """The whole report as text, at most `width` columns wide (default: the terminal)."""
+    width = width or shutil.get_terminal_size((100, 24)).columns
+    where = f" at {record.file}:{record.line}" if record.file else ""
+    values = ", ".join(value_text(value) for value in record.output_values)
+    lines = [
+        _cut(f"{record.function}{where}", width),
+        _cut(f"{len(record.nodes)} nodes, output {values}", width),
+    ]
+    if not record.backward:
+        lines.append("backward not run: pass upstream= in the form of the output")
+    lines += ["", *_layout(table(record), width, paint or _plain)]
+    for group in record.groups:
+        lines += ["", group_text(group)]
+    for note in record.notes:
+        lines += ["", f"note: {note}"]
+    return "\n".join(lines)
+
+
+def _plain(text: str, role: str) -> str:
+    return text
+
+
+def _layout(rows: Sequence[Sequence[Cell]], width: int, paint: Paint) -> list[str]:
+    widths = _fit_columns([[display_width(cell.text) for cell in row] for row in rows], width)
+    lines = []
+    for row in rows:
+        cells = [
+            paint(_pad(_cut(cell.text, room), room), cell.role)
+            for cell, room in zip(row, widths, strict=True)
+            if room
+        ]
+        lines.append(_GAP.join(cells).rstrip())
+    return lines
+
+
+def _fit_columns(lengths: Sequence[Sequence[int]], width: int) -> list[int]:
+    """Widths of the columns: what they need; the widest flexible ones give way first."""
+    widths = [max(column) for column in zip(*lengths, strict=True)]
+    room = width - len(_GAP) * (len(widths) - 1)
+    while sum(widths) > room:
+        wide = [i for i, least in _FLEXIBLE.items() if widths[i] > least]
+        if not wide:
+            break
+        widths[max(wide, key=widths.__getitem__)] -= 1
+    return widths
+
+
+def display_width(text: str) -> int:
+    """Columns that a terminal needs for `text`: wide characters take two, marks none."""
+    if text.isascii():
+        return len(text)
+    return sum(map(_character_width, text))
+
+
+def _character_width(character: str) -> int:
+    if unicodedata.combining(character):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def _cut(text: str, room: int) -> str:
+    """`text` in at most `room` columns, with … where something was left out."""
+    if display_width(text) <= room:
+        return text
+    kept, used = "", 0
+    for character in text:
+        used += _character_width(character)
+        if used > room - 1:
+            break
+        kept += character
+    return kept + "…"
+
+
+def _pad(text: str, room: int) -> str:
+    return text + " " * (room - display_width(text))
