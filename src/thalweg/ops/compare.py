@@ -9,6 +9,7 @@ import numpy as np
 
 from thalweg.errors import NoRuleError
 from thalweg.graph.kinds import Router
+from thalweg.graph.node import Node
 from thalweg.graph.primitive import implements
 from thalweg.ops._families import elementwise, interval, piecewise_constant
 
@@ -107,4 +108,8 @@ def where(condition: Any, x: Any = None, y: Any = None, /) -> Any:
             "np.where(condition) with one argument gives indices; use np.nonzero, or give both "
             "branches: np.where(condition, x, y)"
         )
+    if type(condition) is not Node:
+        condition = np.asarray(condition)[()]
+    if condition.dtype.kind != "b":  # numbers count as true or false, not as factors
+        condition = np.not_equal(condition, 0)
     return WHERE(condition, x, y)

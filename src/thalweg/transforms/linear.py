@@ -135,7 +135,7 @@ def _push_rank1(kind: DiagMinusRank1, t: Any) -> Any:
 def _weighted(kind: SumOver, t: Any) -> Any:
     weighted = t if kind.weights is None else t * kind.weights
     if kind.routed and kind.weights is not None:
-        weighted = np.where(kind.weights, weighted, 0.0)
+        weighted = np.where(np.not_equal(kind.weights, 0), weighted, 0.0)
     return np.sum(weighted, axis=kind.axes, keepdims=kind.keepdims)
 
 
