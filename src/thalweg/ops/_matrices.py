@@ -1,0 +1,99 @@
+"""Small things that the rules for matrices share: transposes, diagonals, triangles.
+
+Over leading batch axes, on nodes and on values. In the formulas ``ᵀ`` is the plain transpose and
+``ᴴ`` the conjugate one; cotangents pair as Re Σ c·t (see `thalweg.transforms.linear`), so a map
+t → L t R is pulled back by c → Lᵀ c Rᵀ, and t → L tᴴ R by c → conj(R cᵀ L).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from thalweg.graph.node import Node
+
+__all__ = [
+    "adjoint",
+    "conj",
+    "diagonal_of",
+    "hermitian_part",
+    "imag",
+    "lower",
+    "operand",
+    "real",
+    "scale_columns",
+    "scale_rows",
+    "strictly_lower",
+    "transposed",
+    "upper",
+]
+
+
+def operand(x: Any) -> Any:
+    """x as a node or an array."""
+    return x if type(x) is Node else np.asarray(x)
+
+
+def transposed(x: Any) -> Any:
+    """xᵀ: the last two axes swapped."""
+    return np.swapaxes(x, -1, -2)
+
+
+def conj(x: Any) -> Any:
+    """The conjugate; x itself where it is real."""
+    return np.conjugate(x) if x.dtype.kind == "c" else x
+
+
+def adjoint(x: Any) -> Any:
+    """xᴴ."""
+    return conj(transposed(x))
+
+
+def real(x: Any) -> Any:
+    """The real part; x itself where it is real."""
+    return np.real(x) if x.dtype.kind == "c" else x
+
+
+def imag(x: Any) -> Any:
+    """The imaginary part of a complex x."""
+    return np.imag(x)
+
+
+def hermitian_part(x: Any) -> Any:
+    """(x + xᴴ) / 2; it is its own transpose."""
+    return 0.5 * (x + adjoint(x))
+
+
+def lower(x: Any) -> Any:
+    """The lower triangle with the diagonal; np.where, so what is cut off may be inf or nan."""
+    return np.where(np.tri(*x.shape[-2:], dtype=bool), x, _zero(x))
+
+
+def strictly_lower(x: Any) -> Any:
+    """The lower triangle without the diagonal."""
+    return np.where(np.tri(*x.shape[-2:], k=-1, dtype=bool), x, _zero(x))
+
+
+def upper(x: Any) -> Any:
+    """The upper triangle with the diagonal."""
+    return np.where(np.tri(*x.shape[-2:], k=-1, dtype=bool), _zero(x), x)
+
+
+def _zero(x: Any) -> Any:
+    return np.zeros((), x.dtype)[()]
+
+
+def diagonal_of(x: Any) -> Any:
+    """The main diagonals of a stack of square matrices."""
+    return np.sum(np.where(np.eye(x.shape[-1], dtype=bool), x, _zero(x)), axis=-1)
+
+
+def scale_columns(x: Any, s: Any) -> Any:
+    """x diag(s)."""
+    return x * np.expand_dims(s, -2)
+
+
+def scale_rows(s: Any, x: Any) -> Any:
+    """diag(s) x."""
+    return np.expand_dims(s, -1) * x
