@@ -24,9 +24,11 @@ from thalweg.ops import (  # noqa: F401 - registers the operations
     transcendental,
 )
 from thalweg.primitives import primitive
+from thalweg.report.trace import Trace, trace
 from thalweg.testing import check_gradient, check_grads, check_primitive
 
 __all__ = [
+    "Trace",
     "check_gradient",
     "check_grads",
     "check_primitive",
@@ -41,6 +43,7 @@ __all__ = [
     "kinds",
     "primitive",
     "remat",
+    "trace",
     "value_and_grad",
     "vjp",
     "vmap",

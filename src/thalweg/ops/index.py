@@ -280,7 +280,7 @@ GETITEM = register(
         name="getitem",
         value=_getitem_value,
         local=_getitem_local,
-        labels=Labels("index", "{0}[{args}]"),
+        labels=Labels("index", "{0}[{index}]"),
         batch=_batch_getitem,
     )
 )
