@@ -368,6 +368,12 @@ def ancestors(outputs: Iterable[Node], first: int = 0) -> tuple[list[Node], bool
 
 def call_ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """A ufunc, or one of its methods, applied to nodes."""
+    if method == "outer":
+        # Every entry of the first with every entry of the second: broadcasting after a reshape.
+        first, second = inputs
+        ones = (1,) * np.ndim(_value_of(second))
+        first = np.reshape(first, np.shape(_value_of(first)) + ones)
+        return call_ufunc(ufunc, "__call__", (first, second), kwargs)
     if method != "__call__":
         implementation = UFUNC_METHODS.get((ufunc, method))
         if implementation is None:
@@ -396,6 +402,10 @@ def call_ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: dict[st
             f"Write np.where(mask, np.{ufunc.__name__}(…), other) instead."
         )
     return registry.lookup("where")(where, result, out[0])
+
+
+def _value_of(operand: Any) -> Any:
+    return operand.value if type(operand) is Node else operand
 
 
 def _as_operand(value: Any) -> Any:

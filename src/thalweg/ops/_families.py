@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from thalweg.errors import NoRuleError
 from thalweg.graph.kinds import IDENTITY, Diagonal, Kind, Scale, Zero
 from thalweg.graph.node import Node
-from thalweg.graph.primitive import REALS, Domain, Labels, Primitive, register
+from thalweg.graph.primitive import REALS, Domain, Labels, Primitive, implements, register
 
-__all__ = ["align_batched", "elementwise", "front", "interval", "piecewise_constant"]
+__all__ = [
+    "align_batched",
+    "discrete",
+    "elementwise",
+    "front",
+    "interval",
+    "piecewise_constant",
+    "static",
+]
 
 
 def interval(low: float, high: float, *more: tuple[float, float], name: str = "") -> Domain:
@@ -98,13 +108,13 @@ def _rule(partial: Any) -> Callable[..., Kind]:
         return lambda out, *operands, **params: partial
 
     def rule(out: Any, *operands: Any, **params: Any) -> Kind:
-        entries = partial(out, *operands, **params)
+        entries = partial(out, *operands, **params) if params else partial(out, *operands)
+        if type(entries) is np.ndarray:
+            return _new(Diagonal, (entries,))
         form = type(entries)
         if form in _SCALARS:
             return _constant_kind(entries)
-        if form in _KINDS:
-            return entries  # type: ignore[no-any-return]
-        return _new(Diagonal, (entries,))
+        return entries if form in _KINDS else _new(Diagonal, (entries,))
 
     return rule
 
@@ -130,3 +140,67 @@ def piecewise_constant(
     return elementwise(
         name, value, (zero,) * operands, tex=tex, gate=gate, ufunc=ufunc, domain=domain
     )
+
+
+def static(function: str, **arguments: Any) -> None:
+    """Check that arguments which shape the computation are not traced.
+
+    Raises
+    ------
+    NoRuleError
+        Naming the argument that is.
+    """
+    for name, value in arguments.items():
+        parts = value if isinstance(value, (list, tuple)) else (value,)
+        if any(type(part) is Node for part in parts):
+            raise NoRuleError(
+                f"{function}: no rule for a traced {name}. Where no derivative with respect to it "
+                f"is meant, pass thalweg.detach({name}) as a number: int(…), float(…) or "
+                "np.asarray(…) of it."
+            )
+
+
+def discrete(
+    function: Callable[..., Any],
+    operands: tuple[str, ...],
+    *,
+    reason: str,
+    tex: str | None = None,
+) -> Primitive:
+    """Declare a NumPy function whose result is integer or boolean: no derivative passes it.
+
+    Its result is a node all the same: what Python asks of it becomes a guard.
+
+    Parameters
+    ----------
+    operands : tuple of str
+        Names of the parameters of `function` that may be traced; the others are static.
+    """
+    name = function.__name__
+    signature = inspect.signature(function)
+    zero = Zero(reason)
+
+    def value(*arrays: Any, names: tuple[str, ...], **params: Any) -> Any:
+        return np.asarray(function(**dict(zip(names, arrays, strict=True)), **params))[()]
+
+    primitive = register(
+        Primitive(
+            name=name,
+            value=value,
+            local=lambda i, out, *arrays, **params: zero,
+            labels=Labels(name, tex or rf"\operatorname{{{{{name}}}}}({{args}})"),
+            batch="its arguments mean one example",
+        )
+    )
+
+    @implements(function)
+    def implementation(*args: Any, **kwargs: Any) -> Any:
+        params = dict(signature.bind(*args, **kwargs).arguments)
+        if params.pop("out", None) is not None:
+            raise NoRuleError(f"np.{name}: no rule for out=")
+        names = tuple(key for key in operands if key in params)
+        arrays = [params.pop(key) for key in names]
+        static(f"np.{name}", **params)
+        return primitive(*arrays, names=names, **params)
+
+    return primitive

@@ -1,56 +1,251 @@
-"""New arrays in the likeness of traced ones: handles that assignment works on."""
+"""New arrays: in the likeness of traced ones (``like=``: handles that assignment works on), and
+ranges between traced ends. And what is asked about an array without its entries."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from thalweg.errors import NoRuleError
+from thalweg.graph.kinds import Diagonal, Kind
 from thalweg.graph.node import Node, constant
-from thalweg.graph.primitive import implements
+from thalweg.graph.primitive import Labels, Primitive, implements, register
+from thalweg.ops._families import align_batched, discrete, static
+from thalweg.ops.shape import astype
 
 __all__: list[str] = []
 
 
 def _plain(value: Any) -> Any:
+    """An array of the same shape and dtype for a node; anything else as it is."""
     return value.value if type(value) is Node else value
 
 
-@implements(np.zeros_like)
-def zeros_like(a: Any, dtype: Any = None, order: Any = "K", subok: bool = True, shape: Any = None, *, device: Any = None) -> Node:  # fmt: skip
-    return constant(np.zeros_like(np.asarray(_plain(a)), dtype=dtype, shape=shape))
+# ---- in the likeness of ---------------------------------------------------------------------
 
 
-@implements(np.ones_like)
-def ones_like(a: Any, dtype: Any = None, order: Any = "K", subok: bool = True, shape: Any = None, *, device: Any = None) -> Node:  # fmt: skip
-    return constant(np.ones_like(np.asarray(_plain(a)), dtype=dtype, shape=shape))
+def _constant_like(function: Callable[..., Any]) -> None:
+    @implements(function)
+    def create(
+        a: Any,
+        dtype: Any = None,
+        order: Any = "K",
+        subok: bool = True,
+        shape: Any = None,
+        *,
+        device: Any = None,
+    ) -> Node:
+        return constant(function(np.asarray(_plain(a)), dtype=dtype, order=order, shape=shape))
 
 
-@implements(np.zeros)
-def zeros(shape: Any, dtype: Any = float, order: Any = "C", *, device: Any = None) -> Node:
-    return constant(np.zeros(shape, dtype))
+for _function in (np.zeros_like, np.ones_like, np.empty_like):
+    _constant_like(_function)
 
 
-@implements(np.ones)
-def ones(shape: Any, dtype: Any = None, order: Any = "C", *, device: Any = None) -> Node:
-    return constant(np.ones(shape, dtype or float))
+def _filled(shape: Any, fill_value: Any, dtype: Any) -> Node:
+    """An array of one value, with its derivative if it has one."""
+    if type(fill_value) is not Node:
+        return constant(np.full(shape, fill_value, dtype))
+    fill_value = fill_value if dtype is None else astype(fill_value, dtype)
+    return np.broadcast_to(fill_value, shape)  # type: ignore[return-value]
 
 
-@implements(np.shape)
-def shape(a: Any) -> tuple[int, ...]:
-    return np.shape(_plain(a))
+@implements(np.full_like)
+def full_like(
+    a: Any,
+    fill_value: Any,
+    dtype: Any = None,
+    order: Any = "K",
+    subok: bool = True,
+    shape: Any = None,
+    *,
+    device: Any = None,
+) -> Node:
+    like = np.asarray(_plain(a))
+    return _filled(
+        like.shape if shape is None else shape, fill_value, like.dtype if dtype is None else dtype
+    )
 
 
-@implements(np.ndim)
-def ndim(a: Any) -> int:
-    return np.ndim(_plain(a))
+@implements(np.full)
+def full(
+    shape: Any, fill_value: Any, dtype: Any = None, order: Any = "C", *, device: Any = None
+) -> Node:
+    return _filled(shape, fill_value, dtype)
 
 
-@implements(np.size)
-def size(a: Any, axis: Any = None) -> int:
-    return np.size(_plain(a), axis)
+def _constant(function: Callable[..., Any]) -> None:
+    """A function whose only array argument is ``like=``."""
+    name = f"np.{function.__name__}"
+
+    @implements(function)
+    def create(*args: Any, **kwargs: Any) -> Node:
+        static(name, **{f"argument {i}": value for i, value in enumerate(args)}, **kwargs)
+        return constant(function(*args, **kwargs))
 
 
-@implements(np.iscomplexobj)
-def iscomplexobj(x: Any) -> bool:
-    return np.iscomplexobj(_plain(x))
+for _function in (np.zeros, np.ones, np.empty, np.arange, np.eye, np.identity, np.tri,
+                  np.fromfunction, np.frombuffer, np.fromiter, np.fromstring):  # fmt: skip
+    _constant(_function)
+
+
+def _has_node(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return any(_has_node(item) for item in value)
+    return type(value) is Node
+
+
+def _assemble(value: Any) -> Any:
+    """Nested sequences of arrays, numbers and nodes as one array."""
+    if isinstance(value, (list, tuple)) and _has_node(value):
+        return np.stack([_assemble(item) for item in value])
+    return value if type(value) is Node else np.asarray(value)
+
+
+def _from_object(function: Callable[..., Any]) -> None:
+    name = f"np.{function.__name__}"
+
+    @implements(function)
+    def create(
+        a: Any, dtype: Any = None, order: Any = None, *, ndmin: int = 0, **_kwargs: Any
+    ) -> Node:
+        if not _has_node(a):
+            found: Any = constant(np.array(a, dtype))
+        else:
+            found = _assemble(a)
+            found = found if dtype is None else astype(found, dtype)
+        if order == "F":
+            raise NoRuleError(f"{name}: no rule for order='F'")
+        missing = ndmin - found.ndim
+        return np.reshape(found, (1,) * missing + found.shape) if missing > 0 else found  # type: ignore[no-any-return,call-overload]
+
+
+for _function in (np.array, np.asarray, np.asanyarray, np.ascontiguousarray):
+    _from_object(_function)
+
+
+# ---- ranges ---------------------------------------------------------------------------------
+
+
+def _fractions(out: Any, num: int, endpoint: bool) -> Any:
+    """How far along each sample is, for every axis of the ends to broadcast against."""
+    steps = max(num - 1 if endpoint else num, 1)
+    return np.reshape(np.arange(num) / steps, (num, *(1,) * (len(out.shape) - 1)))
+
+
+def _linspace_local(i: int, out: Any, start: Any, stop: Any, num: int, endpoint: bool) -> Kind:
+    part = _fractions(out, num, endpoint)
+    return Diagonal(part if i else 1 - part)
+
+
+def _geomspace_local(i: int, out: Any, start: Any, stop: Any, num: int, endpoint: bool) -> Kind:
+    # out = start^(1 − t) stop^t
+    part = _fractions(out, num, endpoint)
+    return Diagonal(out * part / stop if i else out * (1 - part) / start)
+
+
+def _range(name: str, function: Callable[..., Any], local: Callable[..., Kind]) -> Primitive:
+    """Samples between two ends, which broadcast; the samples' axis is in front."""
+
+    def batch(operands: Any, batched: Any, params: Any) -> Any:
+        return np.moveaxis(primitive(*align_batched(operands, batched), **params), 1, 0)
+
+    primitive = register(
+        Primitive(
+            name=name,
+            value=lambda start, stop, num, endpoint: function(start, stop, num, endpoint=endpoint),
+            local=local,
+            labels=Labels(name, rf"\operatorname{{{{{name}}}}}({{0}}, {{1}})"),
+            batch=batch,
+        )
+    )
+    return primitive
+
+
+LINSPACE = _range("linspace", np.linspace, _linspace_local)
+GEOMSPACE = _range("geomspace", np.geomspace, _geomspace_local)
+
+
+def _ends(start: Any, stop: Any) -> tuple[Any, Any]:
+    return tuple(x if type(x) is Node else np.asarray(x)[()] for x in (start, stop))  # type: ignore[return-value]
+
+
+def _sampled(primitive: Primitive, start: Any, stop: Any, num: Any, endpoint: Any,
+             dtype: Any, axis: int) -> Any:  # fmt: skip
+    static(f"np.{primitive.name}", num=num)
+    samples = primitive(*_ends(start, stop), num=int(num), endpoint=bool(endpoint))
+    if dtype is not None:
+        samples = np.floor(samples) if np.dtype(dtype).kind in "iu" else samples
+        samples = astype(samples, dtype)
+    return np.moveaxis(samples, 0, axis)
+
+
+@implements(np.linspace)
+def linspace(
+    start: Any,
+    stop: Any,
+    num: Any = 50,
+    endpoint: bool = True,
+    retstep: bool = False,
+    dtype: Any = None,
+    axis: int = 0,
+    *,
+    device: Any = None,
+) -> Any:
+    samples = _sampled(LINSPACE, start, stop, num, endpoint, dtype, axis)
+    if not retstep:
+        return samples
+    steps = num - 1 if endpoint else num
+    return samples, (stop - start) / steps if steps > 0 else np.nan
+
+
+@implements(np.geomspace)
+def geomspace(
+    start: Any, stop: Any, num: Any = 50, endpoint: bool = True, dtype: Any = None, axis: int = 0
+) -> Any:
+    return _sampled(GEOMSPACE, start, stop, num, endpoint, dtype, axis)
+
+
+@implements(np.logspace)
+def logspace(
+    start: Any,
+    stop: Any,
+    num: Any = 50,
+    endpoint: bool = True,
+    base: Any = 10.0,
+    dtype: Any = None,
+    axis: int = 0,
+) -> Any:
+    if np.ndim(_plain(base)) > 0:
+        raise NoRuleError("np.logspace: no rule for an array of bases")
+    exponents = linspace(start, stop, num, endpoint, axis=axis)
+    powers = np.power(base, exponents)
+    return powers if dtype is None else astype(powers, dtype)
+
+
+# ---- asked without the entries ----------------------------------------------------------------
+
+
+def _description(function: Callable[..., Any]) -> None:
+    """A function of shapes and dtypes: what it gives is no array."""
+
+    @implements(function)
+    def describe(*args: Any, **kwargs: Any) -> Any:
+        return function(*(_plain(x) for x in args), **{k: _plain(x) for k, x in kwargs.items()})
+
+
+for _function in (np.shape, np.ndim, np.size, np.iscomplexobj, np.isrealobj, np.result_type,
+                  np.can_cast, np.common_type, np.may_share_memory, np.shares_memory,
+                  np.array_repr, np.array_str, np.array2string):  # fmt: skip
+    _description(_function)
+
+
+for _function, _operands in (
+    (np.array_equal, ("a1", "a2")),
+    (np.array_equiv, ("a1", "a2")),
+    (np.allclose, ("a", "b")),
+    (np.isclose, ("a", "b")),
+):
+    discrete(_function, _operands, reason="boolean: no derivative passes a comparison")

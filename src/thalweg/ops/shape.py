@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
+from numpy.exceptions import AxisError
+from numpy.lib.array_utils import normalize_axis_tuple
 
+from thalweg.errors import NoRuleError
 from thalweg.graph.kinds import IDENTITY, Broadcast, Reshape, Transpose
-from thalweg.graph.node import apply
+from thalweg.graph.node import Node, apply
 from thalweg.graph.primitive import Labels, Primitive, implements, register
+from thalweg.ops._families import static
 
 __all__ = ["astype"]
 
@@ -73,41 +78,143 @@ def astype(x: Any, dtype: Any) -> Any:
     return apply(ASTYPE, (x,), {"dtype": np.dtype(dtype)})
 
 
+def _fortran(x: Any, order: str, function: str) -> bool:
+    """Whether `order` means that the first axis varies fastest, for this array."""
+    if order in ("C", "F"):
+        return order == "F"
+    flags = np.asarray(x.value if type(x) is Node else x).flags
+    if order == "A" or flags.c_contiguous or flags.f_contiguous:
+        return bool(flags.fnc)
+    raise NoRuleError(f"{function}: no rule for order={order!r} of an array with gaps; use 'C'")
+
+
 @implements(np.reshape)
 def reshape(x: Any, /, shape: Any, order: str = "C", *, copy: bool | None = None) -> Any:
+    static("np.reshape", shape=shape)
     shape = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
-    if -1 in shape:
-        known = int(np.prod([n for n in shape if n != -1]))
-        shape = tuple(x.size // max(known, 1) if n == -1 else n for n in shape)
-    if shape == x.shape:
-        return x
-    return RESHAPE(x, shape=shape)
+    if copy is False:
+        np.reshape(x.value, shape, order=order, copy=False)  # raises where it can't be a view
+    if shape.count(-1) == 1:
+        known = math.prod(n for n in shape if n != -1)
+        if known:  # else NumPy says what is wrong
+            shape = tuple(x.size // known if n == -1 else n for n in shape)
+    if _fortran(x, order, "np.reshape"):
+        return transpose(reshape(transpose(x), shape[::-1]))
+    return x if shape == x.shape else RESHAPE(x, shape=shape)
 
 
-@implements(np.transpose)
-def transpose(x: Any, axes: Any = None) -> Any:
-    ndim = x.ndim
-    axes = tuple(range(ndim))[::-1] if axes is None else tuple(int(a) % ndim for a in axes)
-    return x if axes == tuple(range(ndim)) else TRANSPOSE(x, axes=axes)
+@implements(np.ravel)
+def ravel(a: Any, order: str = "C") -> Any:
+    return reshape(a, (a.size,), "F" if _fortran(a, order, "np.ravel") else "C")
+
+
+def _transpose(a: Any, axes: tuple[int, ...]) -> Any:
+    return a if axes == tuple(range(len(axes))) else TRANSPOSE(a, axes=axes)
+
+
+def transpose(a: Any, axes: Any = None) -> Any:
+    ndim = np.ndim(a)
+    if axes is None:
+        return _transpose(a, tuple(range(ndim))[::-1])
+    axes = normalize_axis_tuple(axes, ndim)
+    if len(axes) != ndim:
+        raise ValueError("axes don't match array")
+    return _transpose(a, axes)
+
+
+implements(np.transpose)(transpose)
+if hasattr(np, "permute_dims") and np.permute_dims is not np.transpose:
+    implements(np.permute_dims)(transpose)
 
 
 @implements(np.swapaxes)
-def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
-    axes = list(range(x.ndim))
+def swapaxes(a: Any, axis1: int, axis2: int) -> Any:
+    (axis1,), (axis2,) = normalize_axis_tuple(axis1, a.ndim), normalize_axis_tuple(axis2, a.ndim)
+    axes = list(range(a.ndim))
     axes[axis1], axes[axis2] = axes[axis2], axes[axis1]
-    return transpose(x, axes)
+    return _transpose(a, tuple(axes))
+
+
+@implements(np.matrix_transpose)
+def matrix_transpose(x: Any, /) -> Any:
+    if x.ndim < 2:
+        raise ValueError(f"Input array must be at least 2-dimensional, but it is {x.ndim}")
+    return swapaxes(x, -1, -2)
+
+
+@implements(np.moveaxis)
+def moveaxis(a: Any, source: Any, destination: Any) -> Any:
+    source = normalize_axis_tuple(source, a.ndim, "source")
+    destination = normalize_axis_tuple(destination, a.ndim, "destination")
+    if len(source) != len(destination):
+        raise ValueError("source and destination must have the same number of elements")
+    order = [axis for axis in range(a.ndim) if axis not in source]
+    for target, axis in sorted(zip(destination, source, strict=True)):
+        order.insert(target, axis)
+    return _transpose(a, tuple(order))
+
+
+@implements(np.rollaxis)
+def rollaxis(a: Any, axis: int, start: int = 0) -> Any:
+    axis = normalize_axis_tuple(axis, a.ndim)[0]
+    start = start + a.ndim if start < 0 else start
+    if not 0 <= start <= a.ndim:
+        raise AxisError(f"start is {start}, but must be from 0 to {a.ndim}")
+    return moveaxis(a, axis, start - 1 if axis < start else start)
 
 
 @implements(np.broadcast_to)
-def broadcast_to(x: Any, shape: Any, subok: bool = False) -> Any:
+def broadcast_to(array: Any, shape: Any, subok: bool = False) -> Any:
+    static("np.broadcast_to", shape=shape)
     shape = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
-    return x if x.shape == shape else BROADCAST_TO(x, shape=shape)
+    return array if np.shape(array) == shape else BROADCAST_TO(array, shape=shape)
+
+
+@implements(np.broadcast_arrays)
+def broadcast_arrays(*args: Any, subok: bool = False) -> tuple[Any, ...]:
+    shape = np.broadcast_shapes(*(np.shape(x) for x in args))
+    return tuple(np.broadcast_to(x, shape) for x in args)
 
 
 @implements(np.expand_dims)
-def expand_dims(x: Any, axis: Any) -> Any:
-    axes = (axis,) if isinstance(axis, (int, np.integer)) else tuple(axis)
-    ndim = x.ndim + len(axes)
-    new = {int(a) % ndim for a in axes}
-    old = iter(x.shape)
-    return reshape(x, tuple(1 if i in new else next(old) for i in range(ndim)))
+def expand_dims(a: Any, axis: Any) -> Any:
+    axes = axis if isinstance(axis, (tuple, list)) else (axis,)
+    ndim = a.ndim + len(axes)
+    new = normalize_axis_tuple(axes, ndim)
+    old = iter(a.shape)
+    return reshape(a, tuple(1 if i in new else next(old) for i in range(ndim)))
+
+
+@implements(np.squeeze)
+def squeeze(a: Any, axis: Any = None) -> Any:
+    if axis is None:
+        return reshape(a, tuple(n for n in a.shape if n != 1))
+    axes = normalize_axis_tuple(axis, a.ndim)
+    if any(a.shape[i] != 1 for i in axes):
+        raise ValueError("cannot select an axis to squeeze out which has size not equal to one")
+    return reshape(a, tuple(n for i, n in enumerate(a.shape) if i not in axes))
+
+
+def _atleast(function: Any, shape: Any) -> None:
+    """atleast_1d, _2d, _3d: `shape` gives the new shape of an old one."""
+
+    @implements(function)
+    def atleast(*arys: Any) -> Any:
+        arrays = [x if type(x) is Node else np.asanyarray(x) for x in arys]
+        results = [np.reshape(x, shape(x.shape)) for x in arrays]
+        return results[0] if len(results) == 1 else tuple(results)
+
+
+_atleast(np.atleast_1d, lambda s: s or (1,))
+_atleast(np.atleast_2d, lambda s: (1,) * (2 - len(s)) + s)
+_atleast(np.atleast_3d, lambda s: s if len(s) > 2 else ((1,) * (2 - len(s)) + (*s, 1))[-3:])
+
+
+@implements(np.copy)
+def copy(a: Any, order: str = "K", subok: bool = False) -> Any:
+    return a  # nodes never change: the handle that is made for it is a copy
+
+
+@implements(*[getattr(np, name) for name in ("astype",) if hasattr(np, name)])
+def astype_function(x: Any, dtype: Any, /, *, copy: bool = True, device: str | None = None) -> Any:
+    return astype(x, dtype)

@@ -1,0 +1,173 @@
+"""Sorting is a permutation that depends on the values: `Take` along an axis. And searching."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.lib.array_utils import normalize_axis_index
+
+from thalweg.errors import NoRuleError
+from thalweg.graph.kinds import Kind, Take, Zero
+from thalweg.graph.primitive import Labels, Primitive, implements, register
+from thalweg.ops._families import discrete, static
+
+__all__ = ["along_axis"]
+
+
+def along_axis(order: Any, axis: int) -> tuple[Any, ...]:
+    """The index that takes `order` along `axis`, and every other axis as it is."""
+    shape = order.shape
+    return tuple(
+        order
+        if i == axis
+        else np.reshape(np.arange(n), tuple(n if k == i else 1 for k in range(len(shape))))
+        for i, n in enumerate(shape)
+    )
+
+
+def _sort_local(i: int, out: Any, x: Any, axis: int) -> Kind:
+    return Take(along_axis(np.argsort(x, axis=axis, kind="stable"), axis), True)
+
+
+SORT = register(
+    Primitive(
+        name="sort",
+        value=lambda x, axis: np.sort(x, axis=axis),
+        local=_sort_local,
+        labels=Labels("sort", r"\operatorname{{sort}}({0})"),
+        batch=lambda operands, batched, params: SORT(*operands, axis=params["axis"] + 1),
+    )
+)
+
+
+def _partition_local(i: int, out: Any, x: Any, kth: Any, axis: int) -> Kind:
+    # NumPy does not say how it moved the entries. Those of equal rank belong together: the
+    # result's entry of rank r is the operand's entry of rank r.
+    ranks = np.argsort(np.argsort(out, axis=axis, kind="stable"), axis=axis, kind="stable")
+    order = np.argsort(x, axis=axis, kind="stable")
+    return Take(along_axis(order[along_axis(ranks, axis)], axis), True)
+
+
+PARTITION = register(
+    Primitive(
+        name="partition",
+        value=lambda x, kth, axis: np.partition(x, kth, axis=axis),
+        local=_partition_local,
+        labels=Labels("partition", r"\operatorname{{partition}}({0})"),
+        batch=lambda operands, batched, params: PARTITION(
+            *operands, kth=params["kth"], axis=params["axis"] + 1
+        ),
+    )
+)
+
+
+@implements(np.sort)
+def sort(
+    a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: bool | None = None
+) -> Any:
+    # Every kind of sorting gives the same values: `kind` and `stable` say only how.
+    if axis is None:
+        a, axis = np.ravel(a), 0
+    return SORT(a, axis=normalize_axis_index(axis, a.ndim))
+
+
+@implements(np.sort_complex)
+def sort_complex(a: Any) -> Any:
+    wide = (
+        np.complex64
+        if a.dtype.char in "bhBHF"
+        else np.complex256
+        if a.dtype.char == "g"
+        else (a.dtype if a.dtype.kind == "c" else np.complex128)
+    )
+    return np.sort(np.multiply(a, np.ones((), wide)), axis=-1)
+
+
+@implements(np.partition)
+def partition(
+    a: Any, kth: Any, axis: Any = -1, kind: str = "introselect", order: Any = None
+) -> Any:
+    static("np.partition", kth=kth)
+    if axis is None:
+        a, axis = np.ravel(a), 0
+    return PARTITION(a, kth=kth, axis=normalize_axis_index(axis, a.ndim))
+
+
+_INDEX = "an index does not vary with what was sorted or searched"
+
+for _function, _operands in (
+    (np.argsort, ("a",)),
+    (np.argpartition, ("a",)),
+    (np.searchsorted, ("a", "v", "sorter")),
+    (np.digitize, ("x", "bins")),
+    (np.argwhere, ("a",)),
+    (np.flatnonzero, ("a",)),
+):
+    discrete(_function, _operands, reason=_INDEX)
+
+
+@implements(np.nonzero)
+def nonzero(a: Any) -> tuple[Any, ...]:
+    if a.ndim == 0:
+        raise ValueError("Calling nonzero on 0d arrays is not allowed. Use np.atleast_1d(x) first.")
+    places = np.argwhere(a)
+    return tuple(places[:, axis] for axis in range(a.ndim))
+
+
+@implements(np.lexsort)
+def lexsort(keys: Any, axis: int = -1) -> Any:
+    # By the last key first in importance: stable sorts, from the least important key on.
+    keys = list(keys)
+    order: Any = None
+    for key in keys:
+        if order is None:
+            order = np.argsort(key, axis=axis, kind="stable")
+        else:
+            at = normalize_axis_index(axis, np.ndim(key))
+            again = np.argsort(key[along_axis(order, at)], axis=at, kind="stable")
+            order = order[along_axis(again, at)]
+    return order
+
+
+# ---- unique -----------------------------------------------------------------------------------
+
+
+def _unique_value(x: Any, part: int, **options: Any) -> Any:
+    return np.unique(x, return_index=True, return_inverse=True, return_counts=True, **options)[part]
+
+
+UNIQUE_INDEX = register(
+    Primitive(
+        name="unique_index",
+        value=_unique_value,
+        local=lambda i, out, x, **options: Zero(_INDEX),
+        labels=Labels("unique", r"\operatorname{{unique}}({0})"),
+        batch="the number of different values differs an example",
+    )
+)
+
+
+@implements(np.unique)
+def unique(
+    ar: Any,
+    return_index: bool = False,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    axis: int | None = None,
+    *,
+    equal_nan: bool = True,
+    **newer: Any,
+) -> Any:
+    """The different values, sorted: each is taken from its first occurrence."""
+    if not newer.get("sorted", True):
+        raise NoRuleError("np.unique: no rule for sorted=False")
+    options = {"axis": axis, "equal_nan": equal_nan}
+    first = UNIQUE_INDEX(ar, part=1, **options)
+    if axis is None:
+        values = np.ravel(ar)[first]
+    else:
+        values = ar[(*(slice(None),) * normalize_axis_index(axis, ar.ndim), first)]
+    wanted = enumerate((return_index, return_inverse, return_counts), start=1)
+    more = [UNIQUE_INDEX(ar, part=part, **options) for part, asked in wanted if asked]
+    return (values, *more) if more else values

@@ -1,0 +1,414 @@
+"""Statistics: mean, variance, order statistics, and what is composed of them."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from thalweg.errors import NoRuleError
+from thalweg.graph.node import Node
+from thalweg.graph.primitive import Primitive, implements
+from thalweg.ops._families import static
+from thalweg.ops.reduce import (
+    NOT_GIVEN,
+    count,
+    no_out,
+    normalise_axes,
+    reduction,
+)
+from thalweg.ops.shape import astype
+
+__all__ = ["deviation_weights", "quantile_ranks"]
+
+# ---- mean, var, std -------------------------------------------------------------------------
+
+MEAN = reduction(
+    "mean",
+    np.mean,
+    lambda out, x, axes, **dtype: 1 / max(count(x, axes), 1),
+    tex=r"\operatorname{{mean}}({0})",
+)
+
+
+@implements(np.mean)
+def mean(
+    a: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    out: Any = None,
+    keepdims: Any = False,
+    *,
+    where: Any = True,
+) -> Any:
+    no_out("np.mean", out)
+    if where is not True:
+        total = np.sum(a, axis=axis, dtype=dtype, keepdims=keepdims, where=where)
+        return total / _counted(where, a, axis, keepdims, total.dtype)
+    more = {} if dtype is None else {"dtype": np.dtype(dtype)}
+    return MEAN(a, axes=normalise_axes(axis, a.ndim), keepdims=bool(keepdims), **more)
+
+
+def _counted(where: Any, a: Any, axis: Any, keepdims: Any, dtype: Any) -> Any:
+    """How many entries the mask lets through, as floats."""
+    mask = np.broadcast_to(where, a.shape)
+    return astype(np.sum(mask, axis=axis, keepdims=keepdims), dtype)
+
+
+def deviation_weights(deviation: Any, freedom: Any) -> Any:
+    """∂var/∂x = 2 (x − mean)/(n − ddof), conjugated where x is complex (|x − mean|²)."""
+    return (
+        2 * np.conj(deviation) / freedom
+        if np.iscomplexobj(deviation)
+        else (2 * deviation / freedom)
+    )
+
+
+def _freedom(x: Any, axes: tuple[int, ...], ddof: Any) -> Any:
+    freedom = x.dtype.type(0).real.dtype.type(max(count(x, axes) - ddof, 0))
+    return freedom
+
+
+def _var_weights(out: Any, x: Any, axes: tuple[int, ...], ddof: Any) -> Any:
+    deviation = x - np.mean(x, axis=axes, keepdims=True)
+    return deviation_weights(deviation, _freedom(x, axes, ddof))
+
+
+def _std_weights(out: Any, x: Any, axes: tuple[int, ...], ddof: Any) -> Any:
+    # ∂std/∂x = ∂var/∂x / (2 std); 0 where nothing is spread, as for norm(0).
+    still = np.equal(out, 0)
+    slope = _var_weights(out, x, axes, ddof) / (2 * np.where(still, np.ones((), out.dtype), out))
+    return np.where(still, np.zeros((), x.dtype), slope)
+
+
+VAR = reduction("var", np.var, _var_weights, tex=r"\operatorname{{var}}({0})")
+STD = reduction("std", np.std, _std_weights, tex=r"\operatorname{{std}}({0})")
+
+
+def _spread(
+    primitive: Primitive,
+    x: Any,
+    axis: Any,
+    dtype: Any,
+    ddof: Any,
+    keepdims: Any,
+    where: Any,
+    centre: Any,
+) -> Any:
+    """var or std."""
+    x = x if dtype is None else astype(x, dtype)
+    static(f"np.{primitive.name}", ddof=ddof)
+    if where is True and centre is NOT_GIVEN:
+        axes = normalise_axes(axis, np.ndim(x))
+        return primitive(x, axes=axes, keepdims=bool(keepdims), ddof=ddof)
+    if centre is NOT_GIVEN:
+        centre = np.mean(x, axis=axis, keepdims=True, where=where)
+    deviation = x - centre
+    squares = (
+        np.real(deviation * np.conj(deviation))
+        if np.iscomplexobj(deviation)
+        else deviation * deviation
+    )
+    total = np.sum(squares, axis=axis, keepdims=keepdims, where=where)
+    freedom = _counted(where, x, axis, keepdims, total.dtype) - ddof
+    variance = total / np.maximum(freedom, np.zeros((), total.dtype))
+    return variance if primitive is VAR else _root(variance)
+
+
+def _root(variance: Any) -> Any:
+    """√variance with derivative 0 at 0."""
+    still = np.equal(variance, 0)
+    zero, one = np.zeros((), variance.dtype), np.ones((), variance.dtype)
+    return np.where(still, zero, np.sqrt(np.where(still, one, variance)))
+
+
+def _implement_spread(function: Any, primitive: Primitive) -> None:
+    @implements(function)
+    def spread(
+        a: Any,
+        axis: Any = None,
+        dtype: Any = None,
+        out: Any = None,
+        ddof: Any = 0,
+        keepdims: Any = False,
+        *,
+        where: Any = True,
+        mean: Any = NOT_GIVEN,
+        correction: Any = NOT_GIVEN,
+    ) -> Any:
+        no_out(f"np.{primitive.name}", out)
+        if correction is not NOT_GIVEN:
+            if ddof != 0:
+                raise ValueError("ddof and correction can't be provided simultaneously.")
+            ddof = correction
+        return _spread(primitive, a, axis, dtype, ddof, keepdims, where, mean)
+
+
+_implement_spread(np.var, VAR)
+_implement_spread(np.std, STD)
+
+
+# ---- order statistics -------------------------------------------------------------------------
+
+
+def quantile_ranks(x: Any, axes: tuple[int, ...]) -> Any:
+    """The rank of every entry among those that are reduced with it; NaN ranks last."""
+    order = tuple(a for a in range(x.ndim) if a not in axes) + axes
+    moved = np.transpose(x, order)
+    kept = moved.shape[: x.ndim - len(axes)]
+    flat = np.reshape(moved, (*kept, count(x, axes)))
+    ranks = np.argsort(np.argsort(flat, axis=-1, kind="stable"), axis=-1, kind="stable")
+    return np.transpose(np.reshape(ranks, moved.shape), tuple(np.argsort(order).tolist()))
+
+
+def _at_position(ranks: Any, position: Any, dtype: Any) -> Any:
+    """Weights of linear interpolation between the ranks around `position`."""
+    low = np.floor(position)
+    part = position - low
+    weights = np.where(np.equal(ranks, low), 1 - part, np.where(np.equal(ranks, low + 1), part, 0))
+    return astype(weights, dtype)
+
+
+def _quantile_weights(
+    out: Any, x: Any, axes: tuple[int, ...], q: Any, percent: bool, method: str
+) -> Any:
+    # Every method is an average of at most two neighbours in rank: which ones, NumPy tells us
+    # itself when asked for the quantile of 0, 1, …, n − 1.
+    function = np.percentile if percent else np.quantile
+    position = function(np.arange(float(count(x, axes))), q, method=method)
+    return _at_position(quantile_ranks(x, axes), position, x.dtype)
+
+
+QUANTILE = reduction(
+    "quantile",
+    lambda x, q, percent, **params: (np.percentile if percent else np.quantile)(x, q, **params),
+    _quantile_weights,
+    tex=r"Q({0})",
+    routed=True,
+)
+MEDIAN = reduction(
+    "median",
+    np.median,
+    lambda out, x, axes: _quantile_weights(out, x, axes, 0.5, False, "linear"),
+    tex=r"\operatorname{{median}}({0})",
+    routed=True,
+)
+
+
+def _nan_quantile_weights(out: Any, x: Any, axes: tuple[int, ...], q: Any, percent: bool) -> Any:
+    valid = np.logical_not(np.isnan(x))
+    fraction = np.true_divide(q, 100) if percent else q
+    position = fraction * (astype(np.sum(valid, axis=axes, keepdims=True), float) - 1)
+    weights = _at_position(quantile_ranks(x, axes), position, x.dtype)
+    return np.where(valid, weights, np.zeros((), x.dtype))
+
+
+NANQUANTILE = reduction(
+    "nanquantile",
+    lambda x, q, percent, **params: (np.nanpercentile if percent else np.nanquantile)(
+        x, q, **params
+    ),
+    _nan_quantile_weights,
+    tex=r"Q({0})",
+    routed=True,
+)
+NANMEDIAN = reduction(
+    "nanmedian",
+    np.nanmedian,
+    lambda out, x, axes: _nan_quantile_weights(out, x, axes, 0.5, False),
+    tex=r"\operatorname{{median}}({0})",
+    routed=True,
+)
+
+
+def _implement_median(function: Any, primitive: Primitive) -> None:
+    @implements(function)
+    def median(
+        a: Any,
+        axis: Any = None,
+        out: Any = None,
+        overwrite_input: bool = False,
+        keepdims: Any = False,
+    ) -> Any:
+        no_out(f"np.{primitive.name}", out)
+        axis = tuple(axis) if isinstance(axis, list) else axis
+        return primitive(a, axes=normalise_axes(axis, a.ndim), keepdims=bool(keepdims))
+
+
+_implement_median(np.median, MEDIAN)
+_implement_median(np.nanmedian, NANMEDIAN)
+
+
+def _implement_quantile(function: Any, primitive: Primitive, percent: bool) -> None:
+    name = f"np.{function.__name__}"
+
+    @implements(function)
+    def quantile(
+        a: Any,
+        q: Any,
+        axis: Any = None,
+        out: Any = None,
+        overwrite_input: bool = False,
+        method: str = "linear",
+        keepdims: Any = False,
+        *,
+        weights: Any = None,
+    ) -> Any:
+        no_out(name, out)
+        static(name, q=q)
+        if weights is not None:
+            raise NoRuleError(f"{name}: no rule for weights=")
+        if primitive is NANQUANTILE and method != "linear":
+            raise NoRuleError(f"{name}: no rule for method={method!r}, only for 'linear'")
+        more = {"method": method} if primitive is QUANTILE else {}
+        axis = tuple(axis) if isinstance(axis, list) else axis
+        axes = normalise_axes(axis, a.ndim)
+        parts = [
+            primitive(a, axes=axes, keepdims=bool(keepdims), q=part, percent=percent, **more)
+            for part in ([q] if np.ndim(q) == 0 else np.ravel(q))
+        ]
+        if np.ndim(q) == 0:
+            return parts[0]
+        return np.reshape(np.stack(parts), (*np.shape(q), *parts[0].shape))
+
+
+_implement_quantile(np.quantile, QUANTILE, False)
+_implement_quantile(np.percentile, QUANTILE, True)
+_implement_quantile(np.nanquantile, NANQUANTILE, False)
+_implement_quantile(np.nanpercentile, NANQUANTILE, True)
+
+
+# ---- average, cov, corrcoef -------------------------------------------------------------------
+
+
+def _values(x: Any) -> Any:
+    return x.value if type(x) is Node else x
+
+
+@implements(np.average)
+def average(
+    a: Any,
+    axis: Any = None,
+    weights: Any = None,
+    returned: bool = False,
+    *,
+    keepdims: Any = False,
+) -> Any:
+    a = a if type(a) is Node else np.asarray(a)
+    if weights is None:
+        found = np.mean(a, axis=axis, keepdims=keepdims)
+        scale: Any = np.asarray(found.dtype.type(a.size / max(found.size, 1)))
+    else:
+        weights = weights if type(weights) is Node else np.asarray(weights)
+        weights = _aligned_weights(a, weights, axis)
+        scale = np.sum(weights, axis=axis, keepdims=keepdims, dtype=_weight_dtype(a, weights))
+        if np.any(_values(scale) == 0.0):
+            raise ZeroDivisionError("Weights sum to zero, can't be normalized")
+        product = np.multiply(a, weights, dtype=_weight_dtype(a, weights))
+        found = np.sum(product, axis=axis, keepdims=keepdims) / scale
+    if not returned:
+        return found
+    return found, np.broadcast_to(scale, found.shape)
+
+
+def _weight_dtype(a: Any, weights: Any) -> Any:
+    more = ("f8",) if a.dtype.kind in "iub" else ()
+    return np.result_type(a.dtype, weights.dtype, *more)
+
+
+def _aligned_weights(a: Any, weights: Any, axis: Any) -> Any:
+    """Weights that belong to some axes, laid out to broadcast against a."""
+    if weights.shape == a.shape:
+        return weights
+    if axis is None:
+        raise TypeError("Axis must be specified when shapes of a and weights differ.")
+    given = axis if isinstance(axis, tuple) else (axis,)
+    axes = np.lib.array_utils.normalize_axis_tuple(given, a.ndim)
+    if weights.shape != tuple(a.shape[i] for i in axes):
+        raise ValueError(
+            "Shape of weights must be consistent with shape of a along specified axis."
+        )
+    moved = np.transpose(weights, tuple(np.argsort(axes).tolist()))
+    return np.reshape(moved, tuple(n if i in axes else 1 for i, n in enumerate(a.shape)))
+
+
+def _rows(x: Any, rowvar: bool, dtype: Any) -> Any:
+    """Observations as a matrix with one variable a row (`rowvar`: they come so)."""
+    x = astype(x, dtype)
+    if x.ndim > 2:
+        raise ValueError("m has more than 2 dimensions")
+    x = np.atleast_2d(x)
+    return x if rowvar else x.T
+
+
+def _observation_weights(weights: Any, n: int, name: str) -> Any:
+    """fweights or aweights of `cov`, checked as NumPy does."""
+    weights = astype(weights if type(weights) is Node else np.asarray(weights), float)
+    if weights.ndim > 1:
+        raise RuntimeError(f"cannot handle multidimensional {name}")
+    if weights.shape[0] != n:
+        raise RuntimeError(f"incompatible numbers of samples and {name}")
+    if np.any(_values(weights) < 0):
+        raise ValueError(f"{name} cannot be negative")
+    return weights
+
+
+@implements(np.cov)
+def cov(
+    m: Any,
+    y: Any = None,
+    rowvar: bool = True,
+    bias: bool = False,
+    ddof: int | None = None,
+    fweights: Any = None,
+    aweights: Any = None,
+    *,
+    dtype: Any = None,
+) -> Any:
+    m = m if type(m) is Node else np.asarray(m)
+    y = y if y is None or type(y) is Node else np.asarray(y)
+    if ddof is not None and ddof != int(ddof):
+        raise ValueError("ddof must be integer")
+    if dtype is None:
+        dtype = np.result_type(m.dtype, np.float64, *(() if y is None else (y.dtype,)))
+    x = _rows(m, rowvar or m.ndim == 1, dtype)
+    if y is not None:
+        y = _rows(y, rowvar or y.ndim < 2 or y.shape[0] == 1, dtype)
+        x = np.concatenate([x, y], axis=0)
+    n = x.shape[1]
+    ddof = (0 if bias else 1) if ddof is None else ddof
+    weights = None if fweights is None else _observation_weights(fweights, n, "fweights")
+    if aweights is not None:
+        aweights = _observation_weights(aweights, n, "aweights")
+        weights = aweights if weights is None else weights * aweights
+    centre, total = np.average(x, axis=1, weights=weights, returned=True)
+    factor: Any = total[0]
+    if weights is None:
+        factor = n - ddof
+    elif ddof != 0:
+        # With reliability weights the bias is corrected as for a sample of Σw²/Σw.
+        correction = 1.0 if aweights is None else np.sum(weights * aweights) / factor
+        factor = factor - ddof * correction
+    if _values(factor) <= 0:
+        warnings.warn("Degrees of freedom <= 0 for slice", RuntimeWarning, stacklevel=2)
+        factor = 0.0
+    deviation = x - np.expand_dims(centre, 1)
+    other = deviation.T if weights is None else (deviation * weights).T
+    product = np.dot(deviation, np.conj(other))
+    return np.squeeze(product * np.true_divide(1, factor))
+
+
+@implements(np.corrcoef)
+def corrcoef(
+    x: Any, y: Any = None, rowvar: bool = True, bias: Any = NOT_GIVEN, ddof: Any = NOT_GIVEN, *,
+    dtype: Any = None,
+) -> Any:  # fmt: skip
+    c = np.cov(x, y, rowvar, dtype=dtype)
+    if c.ndim == 0:
+        return c / c
+    deviation = np.sqrt(np.real(np.diagonal(c)))
+    c = c / np.expand_dims(deviation, 1) / np.expand_dims(deviation, 0)
+    if not np.iscomplexobj(c):
+        return np.clip(c, -1, 1)
+    return np.clip(np.real(c), -1, 1) + 1j * np.clip(np.imag(c), -1, 1)
