@@ -10,13 +10,15 @@ __all__ = ["derivation"]
 
 #: Derivations of larger graphs are cut: nobody reads them, `to_dict` has all of it.
 LIMIT = 60
+_SHORT = "#"
 
 
 def derivation(record: Record, limit: int = LIMIT) -> list[str]:
     """One line a node, from the output back to the inputs, with symbols and numbers.
 
     ``∂f/∂q = ∂f/∂f · ∂f/∂q = 1 · -4 = -4``. A node with several consumers has the sum of what
-    they hand back; constants and nodes without a derivative are left out.
+    they hand back; constants and nodes without a derivative are left out. Long expressions are
+    numbered, ``#7``, and explained in front.
     """
     if not record.backward:
         return []
@@ -26,9 +28,9 @@ def derivation(record: Record, limit: int = LIMIT) -> list[str]:
             if edge.node is not None and edge.local is not None:
                 consumers.setdefault(edge.node.index, []).append((node, edge))
     outputs = {node.index for node in record.outputs if node is not None}
-    names = {
-        node.index: "f" if outputs == {node.index} else _symbol(node.label) for node in record.nodes
-    }
+    names = {node.index: _symbol(node) for node in record.nodes}
+    if len(outputs) == 1:
+        names[next(iter(outputs))] = "f"
     lines = []
     for node in reversed(record.nodes):
         if not node.differentiable or node.upstream is None:
@@ -36,7 +38,13 @@ def derivation(record: Record, limit: int = LIMIT) -> list[str]:
         lines.append(_line(node, names, consumers.get(node.index, []), node.index in outputs))
     if len(lines) > limit:
         lines[limit:] = [f"… and {len(lines) - limit} more nodes"]
-    return lines
+    text = "\n".join(lines)
+    legend = [
+        f"{names[node.index]} stands for {_one_line(node.label)}"
+        for node in record.nodes
+        if names[node.index].startswith(_SHORT) and names[node.index] in text
+    ]
+    return [*legend, *lines]
 
 
 def _line(
@@ -56,10 +64,16 @@ def _line(
     return " = ".join([*filter(None, chain), total])
 
 
-def _symbol(label: str) -> str:
-    """A label as one factor: an expression goes in brackets."""
-    text = " ".join(label.split())
+def _symbol(node: TraceNode) -> str:
+    """A node as one factor: a short expression in brackets, a number for a long one."""
+    text = _one_line(node.label)
+    if len(text) > 12:
+        return f"{_SHORT}{node.index}"
     return text if text.replace(".", "_").isidentifier() else f"({text})"
+
+
+def _one_line(label: str) -> str:
+    return " ".join(label.split())
 
 
 def _factor(text: str) -> str:

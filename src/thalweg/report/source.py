@@ -83,10 +83,9 @@ def _parsed(filename: str) -> _File | None:
 def _read(lines: list[str], tree: ast.Module) -> _File:
     file = _File(lines, {}, {}, {}, {})
     for node in ast.walk(tree):
-        if isinstance(node, (ast.expr, ast.stmt)):
-            # A statement that is only an expression has the expression's span: the latter counts.
-            if not isinstance(node, ast.Expr):
-                file.spans[_span(node)] = node
+        # A statement that is only an expression has the expression's span: the latter counts.
+        if isinstance(node, (ast.expr, ast.stmt)) and not isinstance(node, ast.Expr):
+            file.spans[_span(node)] = node
         if isinstance(node, ast.Assign):
             for target in reversed(node.targets):  # the first of `a = b = …` names it
                 _claim(file, target, node.value, node)
@@ -94,9 +93,12 @@ def _read(lines: list[str], tree: ast.Module) -> _File:
             _claim(file, node.target, node.value, node)
         elif isinstance(node, ast.AugAssign):
             _claim(file, node.target, node, node)
-        elif isinstance(node, (ast.For, ast.comprehension)):
-            if isinstance(node.iter, ast.Name) and isinstance(node.target, ast.Name):
-                file.names.setdefault(node.iter, node.target.id)
+        elif (
+            isinstance(node, (ast.For, ast.comprehension))
+            and isinstance(node.iter, ast.Name)
+            and isinstance(node.target, ast.Name)
+        ):
+            file.names.setdefault(node.iter, node.target.id)
     return file
 
 

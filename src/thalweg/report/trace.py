@@ -184,9 +184,9 @@ def trace(f: Callable[..., Any], /, *args: Any, upstream: Any = None, **kwargs: 
         node: TraceNode(i, node, node.primitive.labels.gate, node.value)
         for i, node in enumerate(nodes)
     }
-    for node, record in records.items():
-        record.inputs = tuple(_edges(node, records, backward))
-        record.upstream = backward.upstream_of(node)
+    for node, kept in records.items():
+        kept.inputs = tuple(_edges(node, records, backward))
+        kept.upstream = backward.upstream_of(node)
     everything = list(records.values())
     label_nodes(everything, caller)
     place = f.__code__ if inspect.isfunction(f) else None
