@@ -175,7 +175,7 @@ def trace(f: Callable[..., Any], /, *args: Any, upstream: Any = None, **kwargs: 
     """
     frame = user_frame()
     caller = (frame.f_code, frame.f_lasti)
-    names, call, leaves = _inputs_of(f, args, kwargs)
+    names, call, leaves = inputs_of(f, args, kwargs)
     run_ = run(call, leaves, {}, range(len(leaves)), names=names, copy=True)
     cotangents = _cotangents(run_, upstream)
     nodes = _gather(run_)
@@ -211,7 +211,7 @@ def _plain(value: Any) -> Any:
 # ---- before the run -----------------------------------------------------------------------
 
 
-def _inputs_of(
+def inputs_of(
     f: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]
 ) -> tuple[list[str], Callable[..., Any], list[Any]]:
     """Names and values of the inputs, and `f` as a function of them alone."""
