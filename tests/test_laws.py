@@ -36,6 +36,11 @@ def test_nothing_is_mutated(case):
     laws.nothing_is_mutated(case)
 
 
+@ALL
+def test_batch(case):
+    laws.batch_is_loop(case)
+
+
 @COMPLEX
 def test_complex(case):
     laws.value_is_numpys(case, complex_=True)
