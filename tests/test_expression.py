@@ -32,6 +32,8 @@ ALLOWED = [
     ("[[1, 2], [3, 4.5]] @ [1, 1]", {}, lambda: np.array([[1, 2], [3, 4.5]]) @ [1.0, 1.0]),
     ("7 % 4 + 7 // 2", {}, lambda: 7 % 4 + 7 // 2),
     ("e * 2", {"e": 3.0}, lambda e: e * 2),
+    ("q = x + y; q * z", {"x": -2.0, "y": 5.0, "z": -4.0}, lambda x, y, z: (x + y) * z),
+    ("x = x + 1; e = x; f = e * x", {"x": 2.0}, lambda x: (x + 1) * (x + 1)),
 ]
 
 
@@ -86,8 +88,19 @@ HOSTILE = [
     "exp(**v)",
     "sum(x, where=y)",
     "exp",
-    "x = 3",
+    "",
     "x; y",
+    "x += 3",
+    "x = y = 3",
+    "x, y = v",
+    "x[0] = 3",
+    "x.T = 3",
+    "exp = 3",
+    "_x = 3; _x",
+    "x: int = 3",
+    "del x",
+    "if x: y",
+    "def f(): pass",
     "import os",
     "await x",
     "yield x",
@@ -234,6 +247,17 @@ def test_gates_get_their_place_in_the_text():
 
     tw.grad(run)(2.0, np.float64(3.0))
     assert {"w * x", "-(w * x)", "exp(-(w * x))", "exp(-(w * x)) + mean(x)"} <= set(seen)
+
+
+def test_parts_with_names():
+    expression = parse("q = x + y; pi = q * z; pi")
+    assert expression.variables == ("x", "y", "z")
+    assert expression.constants == ()
+    assert [float(g) for g in tw.grad(expression.function(), (0, 1, 2))(-2.0, 5.0, -4.0)] == [
+        -4.0,
+        -4.0,
+        3.0,
+    ]
 
 
 def test_function_has_the_names_in_its_signature():

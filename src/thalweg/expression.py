@@ -1,5 +1,7 @@
 """Text → a NumPy function, safely: parsed with `ast` against a list of what is allowed.
 
+A text is an expression, or several with names: ``q = x + y; f = q * z``; the last is the result.
+
 Nothing is ever handed to `eval`: the tree of the text is checked node by node, then walked, and
 each allowed node is computed with the NumPy function that stands for it here. Gates that are made
 on the way get the place in the text as their origin, so that reports show ``x + y`` and not a line
@@ -9,6 +11,7 @@ of this file.
 from __future__ import annotations
 
 import ast
+import difflib
 import inspect
 import itertools
 import linecache
@@ -123,11 +126,14 @@ class Expression:
         As it was written.
     variables : tuple of str
         Its free names, in the order of their appearance.
+    constants : tuple of str
+        Names such as pi and e: constants, unless they are given a value.
     """
 
     text: str
     variables: tuple[str, ...]
-    _tree: ast.expr
+    constants: tuple[str, ...]
+    _steps: tuple[tuple[str | None, ast.expr], ...]
     _code: CodeType
     _offsets: dict[tuple[int, int], int]
 
@@ -139,23 +145,36 @@ class Expression:
         ExpressionError
             If a variable has no value, or NumPy refuses an operation; a caret shows the place.
         """
-        return _Walk(self, values).value(self._tree)
+        walk = _Walk(self, values)
+        result = None
+        for name, tree in self._steps:
+            result = walk.value(tree)
+            if name is not None:
+                walk.values[name] = result
+        return result
 
-    def function(self, names: Sequence[str] | None = None) -> Callable[..., Any]:
+    def function(self, names: Sequence[str] | None = None) -> Function:
         """A function of the variables in the order of `names` (default: their appearance)."""
-        order = tuple(names) if names is not None else self.variables
+        return Function(self, tuple(names) if names is not None else self.variables)
 
-        def expression(*values: Any) -> Any:
-            return self.evaluate(dict(zip(order, values, strict=True)))
 
-        expression.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-            [inspect.Parameter(name, inspect.Parameter.POSITIONAL_ONLY) for name in order]
+class Function:
+    """An expression as a function of its variables, called by position."""
+
+    def __init__(self, expression: Expression, names: tuple[str, ...]) -> None:
+        self.expression = expression
+        self.names = names
+        self.__name__ = expression.text  # what reports call the function
+        self.__signature__ = inspect.Signature(
+            [inspect.Parameter(name, inspect.Parameter.POSITIONAL_ONLY) for name in names]
         )
-        return expression
+
+    def __call__(self, *values: Any) -> Any:
+        return self.expression.evaluate(dict(zip(self.names, values, strict=True)))
 
 
 def parse(text: str) -> Expression:
-    """Check `text` against the list of what is allowed.
+    """Check `text` against the list of what is allowed: `FUNCTIONS`, `METHODS`, operators.
 
     Raises
     ------
@@ -183,23 +202,63 @@ def parse(text: str) -> Expression:
             advice = f"write {hint}" if hint else "write plain ASCII"
             _refuse(line, place, place + 1, f"{character!r} ({name}) is not allowed: {advice}")
     try:
-        tree = ast.parse(line, "<expression>", "eval").body
+        tree = ast.parse(line, "<expression>")
     except SyntaxError as error:
         place = max((error.offset or 1) - 1, 0)
         _refuse(line, place, place + 1, f"not an expression: {error.msg}")
     except (RecursionError, MemoryError):
         raise ExpressionError("the expression is nested too deeply") from None
-    variables = _check(line, tree)
+    steps = _steps(line, tree.body)
+    variables, constants = _free_names(line, steps)
     filename = f"<expression {next(_file_numbers)}>"
     linecache.cache[filename] = (len(line), None, [line + "\n"], filename)
     # The code is never run: its table of positions ties gates to their place in the text.
-    code = compile(ast.Expression(tree), filename, "eval")
+    code = compile(tree, filename, "exec")
     offsets = {
         (start, end): 2 * i
         for i, (_, _, start, end) in enumerate(code.co_positions())
         if start is not None and end is not None
     }
-    return Expression(line, variables, tree, code, offsets)
+    return Expression(line, variables, constants, steps, code, offsets)
+
+
+def _steps(line: str, body: list[ast.stmt]) -> tuple[tuple[str | None, ast.expr], ...]:
+    """(name or None, expression) of every statement; only the last may be without a name."""
+    if not body:
+        raise ExpressionError("the expression is empty")
+    steps: list[tuple[str | None, ast.expr]] = []
+    for statement in body:
+        match statement:
+            case ast.Expr(value=tree) if statement is body[-1]:
+                steps.append((None, tree))
+            case ast.Assign(targets=[ast.Name(id=name) as target], value=tree):
+                _check_name(line, target, name)
+                steps.append((name, tree))
+            case ast.Expr():
+                _refuse_node(line, statement, "only the last part can go without a name")
+            case _:
+                _refuse_node(line, statement, "not an expression, nor name = expression")
+    return tuple(steps)
+
+
+def _free_names(
+    line: str, steps: tuple[tuple[str | None, ast.expr], ...]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(variables, constants) in the order of appearance; every node has been checked."""
+    assigned: set[str | None] = set()
+    free: dict[str, None] = {}
+    for name, tree in steps:
+        free.update(dict.fromkeys(n for n in _check(line, tree) if n not in assigned))
+        assigned.add(name)
+    variables = tuple(name for name in free if name not in CONSTANTS)
+    return variables, tuple(name for name in free if name in CONSTANTS)
+
+
+def _check_name(line: str, node: ast.AST, name: str) -> None:
+    if name in FUNCTIONS:
+        _refuse_node(line, node, f"{name} is a function: write {name}(…)")
+    if name.startswith("_") or name in ("np", "numpy"):
+        _refuse_node(line, node, f"the name {name!r} is not allowed")
 
 
 def _refuse(line: str, start: int, end: int, message: str) -> NoReturn:
@@ -218,8 +277,8 @@ def _refuse_node(line: str, node: ast.AST, message: str) -> NoReturn:
 
 
 def _check(line: str, tree: ast.expr) -> tuple[str, ...]:
-    """Every node is allowed; gives the variables. Iterative: depth is one of the checks."""
-    variables: dict[tuple[int, int], str] = {}
+    """Every node is allowed; gives the names. Iterative: depth is one of the checks."""
+    names: dict[tuple[int, int], str] = {}
     stack: list[tuple[ast.AST, int]] = [(tree, 1)]
     while stack:
         node, depth = stack.pop()
@@ -229,12 +288,8 @@ def _check(line: str, tree: ast.expr) -> tuple[str, ...]:
             case ast.Constant(value=value):
                 _check_constant(line, node, value)
             case ast.Name(id=name):
-                if name in FUNCTIONS:
-                    _refuse_node(line, node, f"{name} is a function: write {name}(…)")
-                if name.startswith("_"):
-                    _refuse_node(line, node, f"the name {name!r} is not allowed")
-                if name not in CONSTANTS:
-                    variables[node.lineno, node.col_offset] = name
+                _check_name(line, node, name)
+                names[node.lineno, node.col_offset] = name
             case ast.Attribute(attr=name):
                 if not _is_numpy(node.value) and name not in _ATTRIBUTES:
                     known = ", ".join(sorted(METHODS))
@@ -261,7 +316,7 @@ def _check(line: str, tree: ast.expr) -> tuple[str, ...]:
                 message = _REFUSED.get(type(node), f"{type(node).__name__} is not allowed")
                 _refuse_node(line, node, message)
         stack.extend((child, depth + 1) for child in _operands(node))
-    return tuple(dict.fromkeys(variables[place] for place in sorted(variables)))
+    return tuple(dict.fromkeys(names[place] for place in sorted(names)))
 
 
 def _operands(node: ast.AST) -> list[ast.AST]:
@@ -303,8 +358,10 @@ def _check_call(line: str, node: ast.Call) -> None:
         case _:
             allowed, shown = False, "this"
     if not allowed:
-        known = ", ".join(sorted(METHODS if shown.startswith(".") else FUNCTIONS))
-        _refuse_node(line, node.func, f"{shown}(…) is not on the list: {known}")
+        known = METHODS if shown.startswith(".") else FUNCTIONS
+        near = difflib.get_close_matches(shown.rpartition(".")[2], known, 1)
+        advice = f"; did you mean {near[0]}?" if near else ""
+        _refuse_node(line, node.func, f"{shown}(…) is not an allowed function{advice}")
     for keyword in node.keywords:
         if keyword.arg not in _KEYWORDS:
             _refuse_node(line, keyword, f"the keyword {keyword.arg or '**'} is not allowed")
@@ -315,7 +372,7 @@ class _Walk:
 
     def __init__(self, expression: Expression, values: Mapping[str, Any]) -> None:
         self.expression = expression
-        self.values = values
+        self.values = dict(values)
         self.latest = max(
             (x._node.sequence for x in values.values() if type(x) is Array), default=0
         )
