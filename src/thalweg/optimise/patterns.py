@@ -1,0 +1,429 @@
+"""Spelled-out forms of known functions, found in a traced graph by their shape.
+
+Shared by `stabilise` (which puts a stable form in their place for the derivative) and `group`
+(which shows them as one node). A recogniser looks at one gate and those below it, and answers
+with a `Form`: which function it is, of what, and which gates spell it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from thalweg.graph.node import Node
+from thalweg.graph.primitive import Primitive
+
+__all__ = ["Form", "is_gate", "possible_roots", "recognise", "same", "strip_reshapes", "uniform"]
+
+
+class Form(NamedTuple):
+    """A function recognised in the graph.
+
+    Attributes
+    ----------
+    name : str
+        Which function: a key of `stabilise`'s and `group`'s tables.
+    inputs : tuple
+        Its arguments: nodes, or plain values.
+    params : dict
+        Its static parameters.
+    members : tuple of Node
+        The gates that spell it, the one with the result last.
+    value_holds : bool
+        Whether the spelled-out value is right to rounding, so that it need not be computed again.
+    """
+
+    name: str
+    inputs: tuple[Any, ...]
+    params: dict[str, Any]
+    members: tuple[Node, ...]
+    value_holds: bool = True
+
+
+class Term(NamedTuple):
+    """e^exponent; exponent 0 stands for the number 1."""
+
+    exponent: Any
+    members: tuple[Node, ...]
+
+
+_DEPTH = 6
+
+
+# ---- what a gate is -----------------------------------------------------------------------
+
+
+def is_gate(x: Any, *names: str) -> bool:
+    """Whether `x` is a node of one of these primitives."""
+    return type(x) is Node and x.primitive.name in names
+
+
+def uniform(x: Any) -> float | None:
+    """The number that all entries of a constant have; None if there is none."""
+    form = type(x)
+    if form in (int, float):
+        return float(x)
+    if form is Node:
+        if x.primitive.name != "constant":
+            return None
+        x = x.value
+    elif form is bool or not isinstance(x, (np.ndarray, np.generic)):
+        return None
+    if x.dtype.kind not in "fiu" or x.size == 0:
+        return None
+    first = x.flat[0] if isinstance(x, np.ndarray) else x
+    return float(first) if x.ndim == 0 or bool(np.all(x == first)) else None
+
+
+def same(a: Any, b: Any, depth: int = _DEPTH) -> bool:
+    """Whether two operands are the same node, or the same expression of the same nodes."""
+    if a is b:
+        return True
+    if type(a) is not Node or type(b) is not Node:
+        if type(a) is Node or type(b) is Node:
+            return False
+        return type(a) is type(b) and np.shape(a) == () and bool(a == b)
+    if depth == 0 or a.primitive is not b.primitive or not a.operands:
+        return False
+    if len(a.operands) != len(b.operands) or not _same_params(a.params, b.params):
+        return False
+    return all(same(x, y, depth - 1) for x, y in zip(a.operands, b.operands, strict=True))
+
+
+def _same_params(a: dict[str, Any], b: dict[str, Any]) -> bool:
+    if a.keys() != b.keys():
+        return False
+    return all(a[k] is b[k] or (_plain(a[k]) and _plain(b[k]) and a[k] == b[k]) for k in a)
+
+
+def _plain(value: Any) -> bool:
+    """Whether == on the value is a plain yes or no."""
+    if type(value) is tuple:
+        return all(_plain(item) for item in value)
+    return isinstance(value, (int, float, str, bool, np.dtype, type(None)))
+
+
+def strip_reshapes(x: Any) -> tuple[Any, tuple[Node, ...]]:
+    """`x` before reshapes that add or drop axes of size 1, and the gates that do so."""
+    passed: list[Node] = []
+    while is_gate(x, "reshape", "getitem") and _keeps_entries(x):
+        passed.append(x)
+        x = x.operands[0]
+    return x, tuple(reversed(passed))
+
+
+def _keeps_entries(node: Node) -> bool:
+    if node.primitive.name == "getitem":
+        whole = (None, Ellipsis, slice(None))
+        parts = node.params.get("index", ("unknown",))
+        if not all(any(part is w or (type(part) is slice and part == w) for w in whole)
+                   for part in parts):  # fmt: skip
+            return False
+    inner = node.operands[0]
+    return _longer_than_one(inner.shape) == _longer_than_one(node.shape)
+
+
+def _longer_than_one(shape: tuple[int, ...]) -> list[int]:
+    return [n for n in shape if n != 1]
+
+
+def _is_real(node: Node) -> bool:
+    return bool(node.value.dtype.kind == "f")
+
+
+# ---- exponentials -------------------------------------------------------------------------
+
+
+def _term(x: Any) -> Term | None:
+    """`x` as e^exponent: an exp gate, or the number 1."""
+    if is_gate(x, "exp"):
+        return Term(x.operands[0], (x,))
+    return Term(0.0, ()) if uniform(x) == 1.0 else None
+
+
+def _two_terms(x: Any) -> tuple[Term, Term] | None:
+    """`x` as e^a + e^b, at least one of them an exp gate."""
+    if not is_gate(x, "add"):
+        return None
+    first, second = (_term(operand) for operand in x.operands)
+    if first is None or second is None or not (first.members or second.members):
+        return None
+    return first, second
+
+
+def _is_zero(exponent: Any) -> bool:
+    return type(exponent) is float and exponent == 0.0
+
+
+def _sum_of_exponentials(x: Any) -> tuple[Node, dict[str, Any], tuple[Node, ...]] | None:
+    """`x` as Σ e^z along axes: z, the sum's parameters, and the gates."""
+    if not is_gate(x, "sum") or set(x.params) != {"axes", "keepdims"}:
+        return None
+    inner = x.operands[0]
+    if not is_gate(inner, "exp"):
+        return None
+    return inner.operands[0], x.params, (inner, x)
+
+
+def _logistic(root: Node, over: Term, under: Term, inner: tuple[Node, ...], holds: bool) -> Form:
+    """σ(a − b) for e^a / (e^a + e^b), with −z resolved to its operand."""
+    a, b = over.exponent, under.exponent
+    if not _is_zero(a) and not _is_zero(b):
+        return Form("sigmoid_of_difference", (a, b), {}, (*inner, root), holds)
+    z, sign = (a, 1) if _is_zero(b) else (b, -1)
+    if is_gate(z, "negative"):
+        return Form("sigmoid", (z.operands[0],), {"sign": -sign}, (z, *inner, root), holds)
+    return Form("sigmoid", (z,), {"sign": sign}, (*inner, root), holds)
+
+
+def _quotient(root: Node, numerator: Any, denominator: Any) -> Form | None:
+    """e^a / (e^a + e^b), e^z / Σ e^z, (e^a − e^b) / (e^a + e^b), u / (1 + e^z)."""
+    pair = _two_terms(denominator)
+    if pair is None:
+        return _softmax(root, numerator, denominator)
+    inner = (*pair[0].members, *pair[1].members, denominator)
+    over = _term(numerator)
+    if over is not None:
+        extra = tuple(m for m in over.members if m not in inner)
+        for mine, other in (pair, pair[::-1]):
+            if same(over.exponent, mine.exponent):
+                holds = not over.members or bool(np.isfinite(denominator.value).all())
+                return _logistic(root, mine, other, (*extra, *inner), holds)
+    tanh = _tanh(root, numerator, pair, inner)
+    if tanh is not None:
+        return tanh
+    for mine, other in (pair, pair[::-1]):
+        if _is_zero(mine.exponent) and _is_real(root):
+            return Form("over_one_plus_exp", (numerator, other.exponent), {}, (*inner, root))
+    return None
+
+
+def _tanh(
+    root: Node, numerator: Any, pair: tuple[Term, Term], inner: tuple[Node, ...]
+) -> Form | None:
+    """(e^a − e^b) / (e^a + e^b) = tanh((a − b) / 2)."""
+    if not is_gate(numerator, "subtract"):
+        return None
+    first, second = (_term(operand) for operand in numerator.operands)
+    if first is None or second is None:
+        return None
+    for mine, other in (pair, pair[::-1]):
+        if same(first.exponent, mine.exponent) and same(second.exponent, other.exponent):
+            extra = tuple(m for m in (*first.members, *second.members) if m not in inner)
+            members = (*extra, *inner, numerator, root)
+            return Form(
+                "tanh_of_half", (first.exponent, second.exponent), {}, members, value_holds=False
+            )
+    return None
+
+
+def _softmax(root: Node, numerator: Any, denominator: Any) -> Form | None:
+    """e^z / Σ e^z along one axis, however the sum gets its axis back."""
+    if not is_gate(numerator, "exp"):
+        return None
+    total, passed = strip_reshapes(denominator)
+    found = _sum_of_exponentials(total)
+    if found is None or not same(found[0], numerator.operands[0]):
+        return None
+    z, axes = numerator.operands[0], found[1]["axes"]
+    kept = tuple(1 if axis in axes else n for axis, n in enumerate(z.shape))
+    given = (1,) * (len(kept) - len(denominator.shape)) + denominator.shape
+    if given != kept or root.shape != z.shape:
+        return None  # it divides along another axis
+    extra = () if numerator is found[2][0] else (numerator,)
+    members = (*found[2], *passed, *extra, root)
+    value = denominator.value
+    holds = bool((np.isfinite(value) & (np.abs(value) > 1e-30)).all())
+    return Form("softmax", (z,), {"axes": axes}, members, holds)
+
+
+# ---- recognisers, by the gate that gives the result -----------------------------------------
+
+
+def _divide(node: Node) -> Form | None:
+    numerator, denominator = node.operands
+    if is_gate(denominator, "add", "sum", "reshape", "getitem"):
+        found = _quotient(node, numerator, denominator)
+        if found is not None:
+            return found
+    if uniform(denominator) == 2.0:
+        return _half_of_sum(node, numerator)
+    return None
+
+
+def _inverse(node: Node) -> Form | None:
+    """1/x and x ** −1."""
+    if node.primitive.name == "power" and uniform(node.operands[1]) != -1.0:
+        return None
+    return _quotient(node, 1.0, node.operands[0])
+
+
+def _complement(node: Node) -> Form | None:
+    """1 − σ(x) = σ(−x)."""
+    if uniform(node.operands[0]) != 1.0:
+        return None
+    inner = _sigmoid(node.operands[1])
+    if inner is None:
+        return None
+    sign = {"sign": -inner.params["sign"]}
+    return Form("sigmoid", inner.inputs, sign, (*inner.members, node), value_holds=False)
+
+
+def _sigmoid(x: Any) -> Form | None:
+    """`x` as σ(±z), spelled out or not."""
+    if is_gate(x, "sigmoid", "expit"):
+        return Form("sigmoid", (x.operands[0],), {"sign": 1}, (x,))
+    if is_gate(x, "subtract"):
+        return _complement(x)
+    if is_gate(x, "divide", "reciprocal", "power"):
+        found = ROOTS[x.primitive.name].recognise(x)
+        return found if found is not None and found.name == "sigmoid" else None
+    return None
+
+
+def _log(node: Node) -> Form | None:
+    (x,) = node.operands
+    pair = _two_terms(x)
+    if pair is not None:
+        return _log_of_two(node, pair, (*pair[0].members, *pair[1].members, x, node))
+    total = _sum_of_exponentials(x)
+    if total is not None:
+        return Form("logsumexp", (total[0],), total[1], (*total[2], node))
+    if is_gate(x, "cosh"):
+        return Form("log_cosh", x.operands, {}, (x, node))
+    inner = _sigmoid(x)
+    if inner is not None:
+        return inner._replace(name="log_sigmoid", members=(*inner.members, node), value_holds=True)
+    inner = _normalised(x)
+    if inner is not None:
+        return inner._replace(name="log_softmax", members=(*inner.members, node), value_holds=True)
+    if is_gate(x, "getitem"):
+        inner = _normalised(x.operands[0])
+        if inner is not None:
+            params = {"softmax": inner.params, "getitem": x.params}
+            members = (*inner.members, x, node)
+            inputs = (*inner.inputs, *x.operands[1:])
+            return Form("log_softmax_entries", inputs, params, members)
+    return None
+
+
+def _log_of_two(node: Node, pair: tuple[Term, Term], members: tuple[Node, ...]) -> Form:
+    """log(e^a + e^b); softplus where one of them is 1."""
+    a, b = pair[0].exponent, pair[1].exponent
+    if _is_zero(a) or _is_zero(b):
+        return Form("softplus", (b if _is_zero(a) else a,), {}, members)
+    return Form("logaddexp", (a, b), {}, members)
+
+
+def _normalised(x: Any) -> Form | None:
+    """`x` as a softmax, spelled out or not."""
+    if is_gate(x, "softmax"):
+        return Form("softmax", x.operands, x.params, (x,))
+    if is_gate(x, "divide"):
+        return _softmax(x, *x.operands)
+    return None
+
+
+def _log1p(node: Node) -> Form | None:
+    (x,) = node.operands
+    if is_gate(x, "exp"):
+        return Form("softplus", x.operands, {}, (x, node))
+    if is_gate(x, "negative"):
+        inner = _sigmoid(x.operands[0])
+        if inner is not None:  # log(1 − σ(z)) = log σ(−z)
+            sign = {"sign": -inner.params["sign"]}
+            return Form("log_sigmoid", inner.inputs, sign, (*inner.members, x, node))
+    return None
+
+
+def _root_of(x: Any) -> Any:
+    """r where `x` is r², spelled as a square, a power or a product; else None."""
+    if is_gate(x, "square") or (is_gate(x, "power") and uniform(x.operands[1]) == 2.0):
+        return x.operands[0]
+    if is_gate(x, "multiply") and x.operands[0] is x.operands[1]:
+        return x.operands[0]
+    return None
+
+
+def _sqrt(node: Node) -> Form | None:
+    """√Σ x², √(x² + y² + …), √x²."""
+    (x,) = node.operands
+    if is_gate(x, "sum") and set(x.params) == {"axes", "keepdims"}:
+        r = _root_of(x.operands[0])
+        return r if r is None else Form("norm", (r,), x.params, (x.operands[0], x, node))
+    roots: list[Any] = []
+    members: list[Node] = [node]
+    waiting = [x]
+    while waiting:
+        part = waiting.pop()
+        if type(part) is not Node:
+            return None
+        r = _root_of(part)
+        members.append(part)
+        if r is not None:
+            roots.append(r)
+        elif is_gate(part, "add"):
+            waiting += part.operands[::-1]
+        else:
+            return None
+    members.sort(key=lambda member: member.sequence)
+    return Form("hypot" if len(roots) > 1 else "absolute", tuple(roots), {}, tuple(members))
+
+
+def _half_of_sum(node: Node, total: Any) -> Form | None:
+    """(x + |x|) / 2: the positive part."""
+    if is_gate(total, "add"):
+        for x, size in (total.operands, total.operands[::-1]):
+            if is_gate(size, "absolute") and size.operands[0] is x:
+                return Form("positive_part", (x,), {}, (size, total, node))
+    return None
+
+
+def _multiply(node: Node) -> Form | None:
+    for factor, other in (node.operands, node.operands[::-1]):
+        if is_gate(other, "add") and uniform(factor) == 0.5:
+            return _half_of_sum(node, other)
+    return None
+
+
+class Root(NamedTuple):
+    """How a gate is recognised as the result of a form, and which gates the form must have."""
+
+    recognise: Callable[[Node], Form | None]
+    seeds: frozenset[str]
+
+
+_LOGISTIC = frozenset(("exp", "sigmoid", "expit"))
+ROOTS: dict[str, Root] = {
+    "divide": Root(_divide, frozenset(("exp", "absolute"))),
+    "reciprocal": Root(_inverse, frozenset(("exp",))),
+    "power": Root(_inverse, frozenset(("exp",))),
+    "log": Root(_log, _LOGISTIC | {"cosh", "softmax"}),
+    "log1p": Root(_log1p, _LOGISTIC),
+    "sqrt": Root(_sqrt, frozenset(("sqrt",))),
+    "multiply": Root(_multiply, frozenset(("absolute",))),
+}
+
+
+def possible_roots(order: Sequence[Node]) -> frozenset[Primitive]:
+    """Primitives in the graph that can be the result of a form: in most graphs none."""
+    present = {node.primitive for node in order}
+    names = {primitive.name for primitive in present}
+    return frozenset(
+        primitive
+        for primitive in present
+        if primitive.name in ROOTS and not ROOTS[primitive.name].seeds.isdisjoint(names)
+    )
+
+
+def recognise(node: Node) -> Form | None:
+    """The function that `node` is the result of, if its spelling is known and real."""
+    root = ROOTS.get(node.primitive.name)
+    if root is None or not _is_real(node):
+        return None
+    found = root.recognise(node)
+    if found is None or not all(_is_real(m) for m in found.members):
+        return None
+    return found
