@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from thalweg.graph.node import Node, Origin
 from thalweg.ops.structural import ITEM
@@ -28,8 +28,10 @@ def label_nodes(nodes: Sequence[TraceNode], caller: Origin) -> None:
     """
     sources = Sources()
     places = [_place(sources, record.node, caller) for record in nodes]
-    for start, stop in _calls(nodes):
-        _name_call(nodes[start:stop], places[start])
+    start = 0
+    for run in _runs(nodes):
+        _name_run(run, places[start])
+        start += len(run)
     seen: Counter[str] = Counter()
     for record, place in zip(nodes, places, strict=True):
         record.file, record.line = place.file, place.line
@@ -49,24 +51,62 @@ def _place(sources: Sources, node: Node, caller: Origin) -> Place:
     return sources.place(origin)
 
 
-def _calls(nodes: Sequence[TraceNode]) -> list[tuple[int, int]]:
-    """Ranges of nodes that one evaluation of one expression made.
-
-    One NumPy call may make several gates (``np.var``: mean, subtract, square, mean), all with the
-    same origin; so may a loop. They are told apart by the pattern: gates a, b, c, a, b, c at one
-    origin are two calls of three gates.
-    """
-    calls: list[tuple[int, int]] = []
+def _runs(nodes: Sequence[TraceNode]) -> Iterator[Sequence[TraceNode]]:
+    """Neighbours of the same origin; a write into an array stands alone."""
     start = 0
     while start < len(nodes):
-        origin = nodes[start].node.origin
-        stop = start + 1
-        while stop < len(nodes) and origin is not None and nodes[stop].node.origin == origin:
-            stop += 1
-        period = _period([record.gate for record in nodes[start:stop]])
-        calls += [(k, k + period) for k in range(start, stop, period)]
+        origin, stop = nodes[start].node.origin, start + 1
+        if not _is_write(nodes[start]) and origin is not None:
+            while (
+                stop < len(nodes)
+                and nodes[stop].node.origin == origin
+                and not _is_write(nodes[stop])
+            ):
+                stop += 1
+        yield nodes[start:stop]
         start = stop
-    return calls
+
+
+def _is_write(record: TraceNode) -> bool:
+    return record.node.primitive.name == "setitem"
+
+
+def _name_run(run: Sequence[TraceNode], place: Place) -> None:
+    """Name what was made at one place.
+
+    One NumPy call may make several gates (``np.var``: mean, subtract, square, mean), all with the
+    same origin; so may a loop. They are told apart by the pattern: gates a, b, c, a, b, c are two
+    calls of three gates. The last gate of a call is its result, the others are on the way.
+    """
+    text = place.expression or ""
+    if _is_write(run[0]):
+        run[0].name, run[0].expression = place.stored, place.statement or text
+        return
+    period = _period([record.gate for record in run])
+    for k, record in enumerate(run):
+        if (k + 1) % period == 0:
+            record.expression = text
+            record.name = None if place.targets else place.name
+        elif text:
+            record.expression = f"{text}: {record.gate}"
+    _name_parts(run, place.targets)
+
+
+def _name_parts(run: Sequence[TraceNode], targets: tuple[str, ...]) -> None:
+    """``u, s, v = …``: each result has its own name."""
+    count = len(targets)
+    if not count:
+        return
+    items = [record for record in run if record.node.primitive is ITEM]
+    for record in items:
+        record.name = targets[record.node.params["index"]]
+    last = run[-count:]
+    if not items and len({record.gate for record in last}) == 1:
+        # Results that are gates of their own (np.split, an array taken apart), in their order.
+        several = run if len({record.gate for record in run}) == 1 else last
+        if len(several) % count == 0:
+            for k, record in enumerate(several):
+                record.name = targets[k % count]
 
 
 def _period(gates: list[str]) -> int:
@@ -80,25 +120,6 @@ def _period(gates: list[str]) -> int:
         border[i] = k + 1 if gates[i] == gates[k] else 0
     period = len(gates) - border[-1]
     return period if len(gates) % period == 0 else len(gates)
-
-
-def _name_call(members: Sequence[TraceNode], place: Place) -> None:
-    """Name what one evaluation made: its last node is the result, the others are on the way."""
-    text = place.expression or ""
-    for record in members[:-1]:
-        record.expression = f"{text}: {record.gate}" if text else ""
-    last = members[-1]
-    last.expression = text
-    if place.stored and last.node.primitive.name == "setitem":
-        last.name, last.expression = place.stored, place.statement or text
-        return
-    if not place.targets:
-        last.name = place.name
-        return
-    for record in members:
-        if record.node.primitive is ITEM:
-            k = record.node.params["index"]
-            record.name = place.targets[k] if k < len(place.targets) else None
 
 
 def _spelled(record: TraceNode) -> str:

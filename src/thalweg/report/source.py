@@ -93,11 +93,10 @@ def _read(lines: list[str], tree: ast.Module) -> _File:
             _claim(file, node.target, node.value, node)
         elif isinstance(node, ast.AugAssign):
             _claim(file, node.target, node, node)
-        elif (
-            isinstance(node, (ast.For, ast.comprehension))
-            and isinstance(node.iter, ast.Name)
-            and isinstance(node.target, ast.Name)
-        ):
+        elif isinstance(node, (ast.For, ast.AsyncFor)) and isinstance(node.target, ast.Name):
+            file.names[node] = (
+                node.target.id
+            )
             file.names.setdefault(node.iter, node.target.id)
     return file
 
@@ -119,11 +118,11 @@ def _claim(file: _File, target: ast.expr, value: ast.AST, statement: ast.AST) ->
             for part, element in zip(parts, value.elts, strict=True):
                 _claim(file, part, element, statement)
         else:
-            names = tuple(map(ast.unparse, parts))
+            names = tuple(_text(file.lines, part) for part in parts)
             file.targets[value] = names
             file.targets[target] = names  # the unpacking of an array is asked for by the target
     else:
-        file.names[value] = ast.unparse(target)
+        file.names[value] = _text(file.lines, target)
         if isinstance(target, ast.Subscript):
             file.statements[target] = statement
 
@@ -165,23 +164,24 @@ class Sources:
             name=file.names.get(node),
             targets=file.targets.get(node, ()),
         )
-        if isinstance(node, (ast.Name, ast.Tuple, ast.List)):
+        if isinstance(node, (ast.Name, ast.Tuple, ast.List, ast.For, ast.AsyncFor)):
             return place  # a loop over an array, an unpacking: no expression of its own
-        place = place._replace(expression=_text(file, node))
-        if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
-            statement = file.statements.get(node)
+        place = place._replace(expression=_text(file.lines, node))
+        store = node.target if isinstance(node, ast.AugAssign) else node
+        if isinstance(store, ast.Subscript) and isinstance(store.ctx, ast.Store):
+            statement = file.statements.get(store)
             return place._replace(
-                stored=ast.unparse(node.value),
-                statement=_text(file, statement) if statement else None,
+                stored=_text(file.lines, store.value),
+                statement=_text(file.lines, statement) if statement else None,
             )
         return place
 
 
-def _text(file: _File, node: ast.AST) -> str:
+def _text(lines: list[str], node: ast.AST) -> str:
     """The source of a node, on one line."""
     line, last, start, end = _span(node)
     if line == last:
-        text = file.lines[line - 1]
+        text = lines[line - 1]
         if not text.isascii():
             return text.encode()[start:end].decode(errors="replace")
         return text[start:end]
