@@ -150,9 +150,8 @@ def test_recognised_with_the_value_of_the_spelling(name):
     assert [n.sequence for n in order if n in before] == sorted(n.sequence for n in before)
     position = {node: i for i, node in enumerate(order)}
     for node in order:
-        assert all(
-            position[x] < position[node] for x in node.operands if type(x) is Node and x in position
-        )
+        below = [x for x in node.operands if type(x) is Node and x in position]
+        assert all(position[x] < position[node] for x in below)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
