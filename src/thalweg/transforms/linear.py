@@ -293,11 +293,11 @@ def pull_mask(kind: Kind, mask: Any, x: Any, out: Any) -> Any:
     if mask is None:
         return None
     if form in _ELEMENTWISE:
-        return _same_shape(mask, x, out)
+        return _reached(_full(mask, out), x)
     if form is SumOver:
         return np.broadcast_to(_expand(mask, kind, x), x.shape)  # type: ignore[arg-type]
     if form is Reshape or form is Transpose or form is Put:
-        return PULL[form](kind, _full(mask, out), x, out)
+        return _reached(PULL[form](kind, _full(mask, out), x, out), x)
     return None
 
 
@@ -305,9 +305,11 @@ def _full(mask: Any, out: Any) -> Any:
     return mask if getattr(mask, "shape", None) == out.shape else np.broadcast_to(mask, out.shape)
 
 
-def _same_shape(mask: Any, x: Any, out: Any) -> Any:
-    """The mask where the operand was not broadcast; a broadcast one mixes entries: no mask."""
-    return _full(mask, out) if x.shape == out.shape else None
+def _reached(mask: Any, x: Any) -> Any:
+    """The mask on the operand's own entries: one that was broadcast is reached if any copy is."""
+    if mask.shape == x.shape:
+        return mask
+    return np.greater(unbroadcast(astype(mask, np.intp), x.shape), 0)
 
 
 def accumulate_take(buffer: Any, kind: Take, c: Any) -> None:
