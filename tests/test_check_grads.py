@@ -147,7 +147,7 @@ def test_a_wrong_gate_in_a_large_array():
     bad = np.ones(20_000)
     bad[12_345] = 3.0
     gate = wrong(lambda out, x: kinds.Diagonal(np.cos(x) * bad))
-    with pytest.raises(GradientCheckError, match=r"output? ?.*12345"):
+    with pytest.raises(GradientCheckError, match=r"∂out\[12345\] along a random direction"):
         tw.check_grads(lambda x: np.sum(gate(x)), (np.zeros(20_000),), order=1)
 
 
@@ -156,7 +156,6 @@ KINKS = {
     "where": (lambda x: np.where(x > 0, x, 0), np.array([1.0, 0.0]), r"'where'.*entry \[1\]"),
     "mask": (lambda x: (x > 0) * x, np.array([1.0, 0.0]), r"gate '\*'.*entry \[1\]"),
     "sqrt at 0": (lambda x: np.sqrt(x), np.array([0.0, 1.0]), r"'sqrt'.*entry \[0\]"),
-    "tie": (lambda x: np.maximum(x, x[::-1]), np.array([1.0, 1.0]), r"gate 'max'"),
     "floor": (lambda x: x * np.floor(x), np.array([2.0, 1.5]), r"gate 'floor'.*entry \[0\]"),
     "branch": (lambda x: 2 * x if x > 0 else 3 * x, 0.0, r"another branch at .*: x > 0"),
     "deep": (

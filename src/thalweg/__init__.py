@@ -36,11 +36,13 @@ from thalweg.ops import (  # noqa: F401 - registers the operations
     transcendental,
 )
 from thalweg.primitives import primitive
+from thalweg.report.audit import audit
 from thalweg.report.trace import Trace, trace
 from thalweg.testing import check_gradient, check_grads, check_primitive
 
 __all__ = [
     "Trace",
+    "audit",
     "check_gradient",
     "check_grads",
     "check_primitive",

@@ -177,11 +177,11 @@ def locate_kink(call: Call, point: list[Any], target: Target) -> str:
     """Where the kink of a function is: the first gate whose value has it."""
     base = _traced(call, point)
     nodes = all_nodes(base.outputs)
-    gates = [(node.primitive, np.shape(node.value)) for node in nodes if not _several(node)]
+    gates = [(node.origin, node.primitive, node.shape) for node in nodes if not _several(node)]
 
     def values(leaves: Sequence[Any]) -> Any:
         there = [node for node in all_nodes(_traced(call, leaves).outputs) if not _several(node)]
-        if [(node.primitive, np.shape(node.value)) for node in there] != gates:
+        if [(node.origin, node.primitive, node.shape) for node in there] != gates:
             raise _OtherBranchError
         return np.concatenate([np.ravel(_floating(node)) for node in there])
 
