@@ -102,6 +102,18 @@ def _nnz(kind: Kind, x: Any, out: Any) -> int:
             return math.prod(np.broadcast_shapes(x.shape, out.shape))
 
 
+def _changed(value: Any, change: Callable[[np.ndarray[Any, Any]], Any]) -> Any:
+    """A kind or a part of one with `change` applied to its arrays; itself where nothing changes."""
+    if isinstance(value, np.ndarray):
+        return change(value)
+    if not isinstance(value, tuple):
+        return value
+    parts = [_changed(part, change) for part in value]
+    if all(new is old for new, old in zip(parts, value, strict=True)):
+        return value
+    return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
+
+
 def _held(value: Any) -> int:
     """Bytes of the numbers in the fields of a kind."""
     if isinstance(value, (np.ndarray, np.generic)):
@@ -210,6 +222,13 @@ class LocalJacobian:
     def _numbers(kind: Kind) -> Any:
         take = _NUMBERS.get(type(kind))
         return None if take is None else take(kind)
+
+    def replace(self, change: Callable[[np.ndarray[Any, Any]], Any]) -> LocalJacobian:
+        """The same Jacobian with `change` applied to each array that it holds."""
+        changed = _changed(self.structure, change)
+        if changed is self.structure:
+            return self
+        return LocalJacobian(changed, self._x, self._out, self._part)
 
     @property
     def kind(self) -> str:

@@ -6,6 +6,7 @@ a `paint` function where there is colour.
 
 from __future__ import annotations
 
+import re
 import shutil
 import unicodedata
 from collections.abc import Callable, Sequence
@@ -36,6 +37,7 @@ _HEAD = ("node", "gate", "value", "upstream", "to", "local", "downstream")
 #: Columns that may be cut where the terminal is narrow, and how far.
 _FLEXIBLE = {0: 14, 2: 12, 3: 12, 4: 8, 5: 12, 6: 12}
 _GAP = "  "
+_REPEAT = re.compile(r"\.\d{1,9}$")
 _NOT_RUN = "-"
 
 
@@ -140,7 +142,7 @@ def _layout(rows: Sequence[Sequence[Cell]], width: int, paint: Paint) -> list[st
     lines = []
     for row in rows:
         cells = [
-            paint(_pad(_cut(cell.text, room), room), cell.role)
+            paint(_pad(_cut_cell(cell, room), room), cell.role)
             for cell, room in zip(row, widths, strict=True)
             if room
         ]
@@ -171,6 +173,14 @@ def _character_width(character: str) -> int:
     if unicodedata.combining(character):
         return 0
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def _cut_cell(cell: Cell, room: int) -> str:
+    """A cell in at most `room` columns; what tells a repeated label apart (``s.12``) stays."""
+    repeat = _REPEAT.search(cell.text) if cell.role == "name" else None
+    if repeat is None or display_width(cell.text) <= room:
+        return _cut(cell.text, room)
+    return _cut(cell.text[: repeat.start()], room - len(repeat[0])) + repeat[0]
 
 
 def _cut(text: str, room: int) -> str:

@@ -184,8 +184,9 @@ def trace(f: Callable[..., Any], /, *args: Any, upstream: Any = None, **kwargs: 
         node: TraceNode(i, node, node.primitive.labels.gate, node.value)
         for i, node in enumerate(nodes)
     }
+    constants = _Constants(nodes)
     for node, kept in records.items():
-        kept.inputs = tuple(_edges(node, records, backward))
+        kept.inputs = tuple(_edges(node, records, backward, constants))
         kept.upstream = backward.upstream_of(node)
     everything = list(records.values())
     label_nodes(everything, caller)
@@ -366,15 +367,51 @@ class _Backward:
         return LocalJacobian(kind, x.value, node.value), downstream
 
 
-def _edges(node: Node, records: dict[Node, TraceNode], backward: _Backward) -> Iterator[TraceEdge]:
+def _edges(
+    node: Node, records: dict[Node, TraceNode], backward: _Backward, constants: _Constants
+) -> Iterator[TraceEdge]:
     for i, operand in enumerate(node.operands):
         source = records.get(operand) if type(operand) is Node else None
         if source is None or node.primitive.name == "input":
-            value = _plain(operand)
-            yield TraceEdge(None, np.array(value)[()] if isinstance(value, np.ndarray) else value)
+            yield TraceEdge(None, constants.copy(_plain(operand)))
         else:
             local, downstream = backward.edge(node, i, operand)
+            if local is not None:
+                local = constants.kept_by(local)
             yield TraceEdge(source, operand.value, local, downstream)
+
+
+class _Constants:
+    """The caller's own arrays that take part as constants.
+
+    They are copied, so that the trace stays as it is when they are written to.
+    """
+
+    def __init__(self, nodes: Sequence[Node]) -> None:
+        operands = (x for node in nodes for x in node.operands)
+        self._owners = {id(_owner(x)) for x in operands if isinstance(x, np.ndarray)}
+        self._copies: dict[int, tuple[Any, Any]] = {}  # the original too: its id stays its own
+
+    def copy(self, value: Any) -> Any:
+        if not isinstance(value, np.ndarray):
+            return value
+        if id(value) not in self._copies:
+            self._copies[id(value)] = value, np.array(value)
+        return self._copies[id(value)][1]
+
+    def kept_by(self, local: LocalJacobian) -> LocalJacobian:
+        """The local Jacobian without memory of the caller's."""
+        return local.replace(self._safe) if self._owners else local
+
+    def _safe(self, value: Any) -> Any:
+        return self.copy(value) if id(_owner(value)) in self._owners else value
+
+
+def _owner(array: np.ndarray[Any, Any]) -> Any:
+    """The array whose memory this is a view of."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
 
 
 def _notes(run_: Run, backward: _Backward, records: dict[Node, TraceNode]) -> list[str]:
