@@ -29,13 +29,18 @@ def derivation(record: Record, limit: int = LIMIT) -> list[str]:
                 consumers.setdefault(edge.node.index, []).append((node, edge))
     outputs = {node.index for node in record.outputs if node is not None}
     names = {node.index: _symbol(node) for node in record.nodes}
+    result = "L"
     if len(outputs) == 1:
-        names[next(iter(outputs))] = "f"
+        (only,) = outputs
+        if not names[only].isidentifier():
+            names[only] = "f" if "f" not in names.values() else "result"
+        result = names[only]
     lines = []
     for node in reversed(record.nodes):
         if not node.differentiable or node.upstream is None:
             continue
-        lines.append(_line(node, names, consumers.get(node.index, []), node.index in outputs))
+        uses = consumers.get(node.index, [])
+        lines.append(_line(node, names, result, uses, node.index in outputs))
     if len(lines) > limit:
         lines[limit:] = [f"… and {len(lines) - limit} more nodes"]
     text = "\n".join(lines)
@@ -50,18 +55,19 @@ def derivation(record: Record, limit: int = LIMIT) -> list[str]:
 def _line(
     node: TraceNode,
     names: dict[int, str],
+    result: str,
     uses: list[tuple[TraceNode, TraceEdge]],
     is_output: bool,
 ) -> str:
     own = names[node.index]
-    symbols = [f"∂f/∂{names[user.index]} · ∂{names[user.index]}/∂{own}" for user, _ in uses]
+    users = [names[user.index] for user, _ in uses]
+    symbols = [f"∂{result}/∂{user} · ∂{user}/∂{own}" for user in users]
     numbers = [f"{_factor(value_text(user.upstream))} · {_local(edge)}" for user, edge in uses]
-    if is_output:  # what arrives from outside
-        symbols.insert(0, "1" if uses else "")
-        numbers.insert(0, "")
-    total = value_text(node.upstream)
-    chain = [f"∂f/∂{own}", " + ".join(filter(None, symbols)), " + ".join(filter(None, numbers))]
-    return " = ".join([*filter(None, chain), total])
+    if is_output and uses:  # the result itself is one of its consumers
+        symbols.insert(0, "1")
+        numbers.insert(0, "1")
+    parts = [f"∂{result}/∂{own}", " + ".join(symbols), " + ".join(numbers)]
+    return " = ".join([*filter(None, parts), value_text(node.upstream)])
 
 
 def _symbol(node: TraceNode) -> str:

@@ -1,0 +1,88 @@
+"""The command ``thalweg``: explain, check, lecture, fit."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+
+from thalweg import __version__
+from thalweg.commands import check, explain, fit, lecture
+from thalweg.errors import GradientCheckError, UserError
+
+__all__ = ["main"]
+
+_DESCRIPTION = """\
+Automatic differentiation for NumPy: every gradient computed, structured and visible.
+"""
+_EPILOG = """\
+examples:
+  thalweg explain "(x + y) * z" x=-2 y=5 z=-4
+  thalweg check "sum(tanh(x) ** 2)" x="[0.2, 0.4]"
+  thalweg lecture --part 7
+  thalweg fit iris.csv --target species
+
+exit codes: 0 done · 1 a gradient is wrong · 2 a mistake in what was asked · 130 interrupted
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The argument parser with all commands."""
+    top = argparse.ArgumentParser(
+        prog="thalweg",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    top.add_argument("--version", action="version", version=f"thalweg {__version__}")
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for module in (explain, check, lecture, fit):
+        module.add(commands)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; errors of the caller are one short message, no traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # an ASCII terminal gets '?', not a traceback
+    try:
+        args = parser().parse_args(argv)
+    except SystemExit as leave:  # argparse: 0 after --help and --version, 2 after a mistake
+        return int(leave.code or 0)
+    width = None if sys.stdout.isatty() else 120
+    console = Console(width=width, highlight=False, markup=False, emoji=False)
+    problems = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", RuntimeWarning)  # overflow, division by zero: say so
+        warnings.showwarning = _shower(problems)
+        try:
+            status: int = args.run(args, console)
+            sys.stdout.flush()
+            return status
+        except GradientCheckError as error:
+            problems.print("the gradient is wrong", style="bold red")
+            problems.print(str(error))
+            return 1
+        except UserError as error:
+            problems.print(f"thalweg: {error}", style="red")
+            return 2
+        except KeyboardInterrupt:
+            problems.print("interrupted", style="yellow")
+            return 130
+        except BrokenPipeError:  # thalweg … | head
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+
+
+def _shower(problems: Console) -> Any:
+    def show(message: Any, *_where: Any, **_more: Any) -> None:
+        problems.print(f"warning: {message}", style="yellow")
+
+    return show

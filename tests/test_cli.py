@@ -1,0 +1,198 @@
+"""The command: what it prints, how it refuses, what it exits with."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+import thalweg as tw
+from thalweg import lecture
+from thalweg.cli import main
+from thalweg.commands.explain import show
+from thalweg.expression import parse
+from thalweg.report.derivation import derivation
+
+NEURON = "1 / (1 + exp(-(w0*x0 + w1*x1 + w2)))"
+NEURON_VALUES = ["w0=2", "x0=-1", "w1=-3", "x1=-2", "w2=-3"]
+
+
+def run(capsys, *arguments):
+    """(exit code, output, errors) of one command."""
+    code = main(list(arguments))
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def test_explain_prints_the_neuron_of_the_lecture(capsys):
+    code, out, err = run(capsys, "explain", NEURON, *NEURON_VALUES)
+    assert (code, err) == (0, "")
+    for number in ("0.367879", "-0.534447", "0.731059", "-0.393224", "-0.589836", "0.196612"):
+        assert number in out
+    assert "∂f/∂w0 = ∂f/∂(w0*x0) · ∂(w0*x0)/∂w0 = 0.196612 · (-1) = -0.196612" in out
+    assert "could be one sigmoid node" in out
+    assert "\x1b" not in out  # no colours in a pipe
+
+
+def test_explain_arrays_and_files(capsys, tmp_path):
+    path = tmp_path / "x.npy"
+    np.save(path, np.array([0.2, 0.4]))
+    code, out, _ = run(
+        capsys, "explain", "sum((W @ x) ** 2)", "W=[[0.1, 0.5], [-0.3, 0.8]]", f"x={path}"
+    )
+    assert code == 0
+    assert "[[0.088, 0.176], [0.104, 0.208]]" in out
+    assert "[-0.112, 0.636]" in out
+
+
+def test_explain_json_is_json(capsys):
+    code, out, _ = run(capsys, "explain", "(x + y) * z", "x=-2", "y=5", "z=-4", "--json")
+    data = json.loads(out)
+    assert code == 0
+    assert [value["data"] for value in data["output_values"]] == [-12.0]
+    assert [node["upstream"]["data"] for node in data["nodes"]] == [-4.0, -4.0, 3.0, -4.0, 1.0]
+
+
+def test_explain_latex_and_dot(capsys):
+    code, out, _ = run(capsys, "explain", "x * y", "x=2", "y=3", "--latex")
+    assert code == 0
+    assert out.startswith("\\documentclass")
+    code, out, _ = run(capsys, "explain", "x * y", "x=2", "y=3", "--dot")
+    assert code == 0
+    assert out.startswith("digraph")
+
+
+def test_explain_an_array_needs_upstream(capsys):
+    code, out, _ = run(capsys, "explain", "exp(x)", "x=[0, 1]")
+    assert code == 0
+    assert "upstream" in out
+    code, out, _ = run(capsys, "explain", "exp(x)", "x=[0, 1]", "--upstream", "[3, 0]")
+    assert code == 0
+    assert "[3, 0]" in out
+
+
+def test_a_constant_may_be_given_a_value(capsys):
+    code, out, _ = run(capsys, "explain", "e * x", "e=3", "x=2")
+    assert code == 0
+    assert "output 6" in out
+
+
+def test_colours_values_green_gradients_red():
+    stream = io.StringIO()
+    console = Console(file=stream, force_terminal=True, color_system="standard", width=120)
+    show(console, tw.trace(parse("x * y").function(), 2.0, 3.0))
+    printed = stream.getvalue()
+    assert re.search(r"\x1b\[32m6 *\x1b\[0m", printed)
+    assert re.search(r"\x1b\[31m1 *\x1b\[0m", printed)
+
+
+def test_check(capsys):
+    code, out, _ = run(capsys, "check", "sum(tanh(x) ** 2)", "x=[0.2, 0.4]")
+    assert code == 0
+    assert "passed" in out
+    code, _, err = run(capsys, "check", NEURON, *NEURON_VALUES, "--tolerance", "1e-30")
+    assert code == 1
+    assert "gradient is wrong" in err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["explain", "__import__('os')", "x=1"],
+        ["explain", "9**9**9 * x", "x=1"],
+        ["explain", "x + y", "x=1"],
+        ["explain", "x", "x=1", "y=2"],
+        ["explain", "x", "x=missing.npy"],
+        ["explain", "1 + 2"],
+        ["explain", "x @ y", "x=[1, 2]", "y=[1, 2, 3]"],
+        ["explain", "exp(x)", "x=[0, 1]", "--upstream", "[1, 2, 3]"],
+        ["check", "x.__class__", "x=1"],
+    ],
+)
+def test_mistakes_are_short_messages(capsys, arguments):
+    code, out, err = run(capsys, *arguments)
+    assert code == 2
+    assert out == ""
+    assert err.startswith("thalweg: ")
+    assert "Traceback" not in err
+    assert len(err.splitlines()) <= 4
+
+
+def test_usage(capsys):
+    assert run(capsys)[0] == 2
+    assert run(capsys, "unknown")[0] == 2
+    assert run(capsys, "lecture", "--part", "10")[0] == 2
+    code, out, _ = run(capsys, "--version")
+    assert (code, out.strip()) == (0, f"thalweg {tw.__version__}")
+    for command in ("explain", "check", "lecture", "fit"):
+        code, out, _ = run(capsys, command, "--help")
+        assert code == 0
+        assert "examples:" in out
+
+
+def test_warnings_are_shown_in_one_line(capsys):
+    code, _, err = run(capsys, "explain", "exp(x)", "x=1e4")
+    assert code == 0
+    assert err.strip() == "warning: overflow encountered in exp"
+
+
+@pytest.mark.parametrize("part", lecture.PARTS, ids=lambda p: str(p.number))
+def test_every_part_of_the_lecture_can_be_shown(capsys, part):
+    code, out, err = run(capsys, "lecture", "--part", str(part.number))
+    assert (code, err) == (0, "")
+    assert part.title in out
+
+
+def test_the_lecture_has_its_numbers(capsys):
+    """Those of the notes, digit by digit; to 1e-12 they are held in test_lecture."""
+    expected = {
+        1: ["∂z/∂x = ∂z/∂t · ∂t/∂x = 6 · 1 = 6"],
+        6: ["∂f/∂z = ∂f/∂f · ∂f/∂z = 1 · 3 = 3", "output -12"],
+        7: ["0.367879", "-0.534447", "-0.589836", "0.393224"],
+        8: ["409,600 × 409,600", "1.3 TB", "3.3 MB", "diagonal"],
+        9: ["[[0.088, 0.176], [0.104, 0.208]]", "[-0.112, 0.636]"],
+    }
+    for part, texts in expected.items():
+        _, out, _ = run(capsys, "lecture", "--part", str(part))
+        for text in texts:
+            assert text in out
+
+
+def test_derivation_sums_over_consumers_and_numbers_long_expressions():
+    lines = derivation(tw.trace(parse("t = x * y; f = t * sin(t)").function(), 0.5, 3.0).record)
+    assert lines[0] == "∂f/∂f = 1"
+    assert any(" + " in line and line.startswith("∂f/∂t = ") for line in lines)
+    long = "exp(x + y) * exp(x + y + 1) * 2 + x * y"
+    lines = derivation(tw.trace(parse(long).function(), 0.5, 3.0).record)
+    assert any("stands for exp(x + y + 1)" in line for line in lines)
+    chain = "; ".join(f"x = sin(x + {i})" for i in range(100))
+    lines = derivation(tw.trace(parse(chain).function(), 0.5).record)
+    assert "more nodes" in lines[-1]
+
+
+def test_an_output_that_is_closed_early_is_no_error():
+    command = f"{sys.executable} -c 'from thalweg.cli import main; main()' lecture | head -1"
+    done = subprocess.run(
+        command.replace("main()'", "import sys; sys.exit(main())'"),
+        shell=True, capture_output=True, text=True, check=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )  # fmt: skip
+    assert done.stderr == ""
+    assert done.stdout.startswith("0  Where")
+
+
+def test_an_ascii_terminal_gets_no_traceback():
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys; from thalweg.cli import main; sys.exit(main())",
+         "explain", "x * y", "x=2", "y=3"],
+        capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONIOENCODING": "ascii", "LC_ALL": "C"},
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
