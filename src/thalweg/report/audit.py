@@ -12,8 +12,8 @@ from thalweg.graph.graph import Graph, Guard, between
 from thalweg.graph.kinds import Scale, Zero
 from thalweg.graph.node import Node
 from thalweg.ops.structural import DETACH, ITEM
+from thalweg.report.arguments import inputs_of
 from thalweg.report.source import Sources
-from thalweg.report.trace import inputs_of
 from thalweg.trace import run
 
 __all__ = ["Audit", "Cut", "Unused", "audit"]
