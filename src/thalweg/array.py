@@ -7,163 +7,49 @@ operation makes a node; assignment (``x[i] = v``, ``x += v``) moves the handle o
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from thalweg.errors import DtypeError, TracingError
+from thalweg.array_methods import ArrayMethods
+from thalweg.errors import DtypeError, ShapeError, TracingError
 from thalweg.graph.node import (
     Node,
     apply,
     call_function,
     call_ufunc,
     constant,
-    describe_origin,
     user_frame,
 )
 from thalweg.graph.primitive import PRIMITIVES, UFUNCS, Primitive
 from thalweg.guards import record_guard
 from thalweg.ops import arithmetic, compare, contract  # noqa: F401 - operators need their gates
-from thalweg.ops.index import getitem, setitem
+from thalweg.ops.assignment import REWRITES, set_flat, write_at
+from thalweg.ops.index import getitem, reads, setitem
 from thalweg.ops.shape import astype
+from thalweg.views import VIEW_FUNCTIONS, link, move, root_of, shares_memory
 
 __all__ = ["Array", "unwrap", "wrap"]
 
 _SCALARS = (int, float, complex, bool)
 
 
-class Array:
+class Array(ArrayMethods):
     """A traced array: what your function receives instead of a NumPy array.
 
     It has the value that NumPy would have computed (`print` shows it), and remembers how it was
-    made. To take a value out of the graph on purpose, use `thalweg.detach`.
+    made. Assignment and views work as in NumPy, on a copy: the arrays of the caller never change.
+    ``isinstance(x, np.ndarray)`` is False, because NumPy lets no other class stand for its own.
+    To take a value out of the graph on purpose, use `thalweg.detach`.
     """
 
-    __slots__ = ("__weakref__", "_node")
+    __slots__ = ("__weakref__", "_link", "_node")
     __array_priority__ = 1000.0
     __hash__ = None  # type: ignore[assignment]
 
     def __init__(self, node: Node) -> None:
         self._node = node
-
-    # ---- what it is ---------------------------------------------------------------------
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Lengths of the axes."""
-        return self._node.value.shape  # type: ignore[no-any-return]
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Element type."""
-        return self._node.value.dtype  # type: ignore[no-any-return]
-
-    @property
-    def ndim(self) -> int:
-        """Number of axes."""
-        return self._node.value.ndim  # type: ignore[no-any-return]
-
-    @property
-    def size(self) -> int:
-        """Number of entries."""
-        return int(self._node.value.size)
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the value."""
-        return int(self._node.value.nbytes)
-
-    @property
-    def itemsize(self) -> int:
-        """Bytes of one entry."""
-        return int(self._node.value.itemsize)
-
-    @property
-    def T(self) -> Any:
-        """The transpose."""
-        return np.transpose(self)  # type: ignore[call-overload]
-
-    @property
-    def mT(self) -> Any:
-        """The last two axes swapped."""
-        return np.swapaxes(self, -1, -2)  # type: ignore[call-overload]
-
-    @property
-    def real(self) -> Any:
-        """The real part."""
-        return np.real(self)  # type: ignore[call-overload]
-
-    @property
-    def imag(self) -> Any:
-        """The imaginary part."""
-        return np.imag(self)  # type: ignore[call-overload]
-
-    @property
-    def flat(self) -> Any:
-        """The entries in C order."""
-        return iter(np.ravel(self))  # type: ignore[call-overload]
-
-    def __repr__(self) -> str:
-        gate = self._node.primitive.labels.gate
-        return f"Array({np.array2string(np.asarray(self._node.value))}, gate={gate!r})"
-
-    def __str__(self) -> str:
-        return str(self._node.value)
-
-    def __format__(self, spec: str) -> str:
-        return format(self._node.value, spec)
-
-    def __len__(self) -> int:
-        return len(self._node.value)
-
-    def __iter__(self) -> Iterator[Any]:
-        if self.ndim == 0:
-            raise TypeError("iteration over a 0-d array")
-        return iter([self[i] for i in range(len(self))])
-
-    # ---- values that Python asks for ----------------------------------------------------
-
-    def __bool__(self) -> bool:
-        return bool(record_guard(self._node, bool(self._node.value)))
-
-    def _settled(self, wanted: str) -> Any:
-        """The value, if no derivative can be lost by handing it out; it becomes a guard."""
-        node = self._node
-        if node.active:
-            frame = user_frame(3)
-            raise TracingError(
-                f"{wanted} at {frame.f_code.co_filename}:{frame.f_lineno} would take a traced value"
-                f" (gate '{node.primitive.labels.gate}', shape {self.shape}, made at"
-                f" {describe_origin(node.origin)}) out of the graph, and its gradient with it.\n"
-                "  Wrong:  buffer = np.zeros(3); buffer[0] = x      math.sin(x)      float(x)\n"
-                "  Right:  buffer = np.zeros(3, like=x); …          np.sin(x)        x\n"
-                "If it should count as a constant, say so: thalweg.detach(x)."
-            )
-        return record_guard(node, node.value)
-
-    def __float__(self) -> float:
-        return float(self._settled("float(x)"))
-
-    def __int__(self) -> int:
-        return int(self._settled("int(x)"))
-
-    def __index__(self) -> int:
-        return operator.index(self._settled("using x as an index"))
-
-    def __complex__(self) -> complex:
-        return complex(self._settled("complex(x)"))
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        return np.array(self._settled("np.asarray(x)"), dtype=dtype)
-
-    def item(self, *args: Any) -> Any:
-        """The value as a Python scalar: only of values that carry no gradient."""
-        return self._settled("x.item()").item(*args)
-
-    def tolist(self) -> Any:
-        """The value as Python lists: only of values that carry no gradient."""
-        return self._settled("x.tolist()").tolist()
 
     # ---- NumPy's protocols --------------------------------------------------------------
 
@@ -176,6 +62,8 @@ class Array:
                     if operand is NotImplemented:
                         return NotImplemented  # NumPy then names the types
                 return Array(apply(primitive, operands))
+        if method == "at":
+            return _at(ufunc, *inputs)
         if kwargs:
             out = kwargs.get("out")
             if out is not None:
@@ -186,61 +74,60 @@ class Array:
     def __array_function__(
         self, function: Callable[..., Any], _types: Any, args: Any, kwargs: Any
     ) -> Any:
+        rewrite = REWRITES.get(function)
+        if rewrite is not None:
+            return _rewrite(*rewrite, args, kwargs)
         out = kwargs.get("out") if kwargs else None
         if out is not None:
             kwargs = {key: value for key, value in kwargs.items() if key != "out"}
             return _into((out,), call_function(function, unwrap(args), unwrap(kwargs)))
-        return wrap(call_function(function, unwrap(args), unwrap(kwargs)))
+        result = wrap(call_function(function, unwrap(args), unwrap(kwargs)))
+        if function in VIEW_FUNCTIONS and not (function is np.ravel and _strided(result)):
+            _link_results(result, (*args, *kwargs.values()))
+        return result
 
     # ---- indexing and assignment --------------------------------------------------------
 
     def __getitem__(self, index: Any) -> Any:
-        return Array(getitem(self._node, unwrap(index)))
+        node = self._node
+        made = getitem(node, index if type(index) is int else unwrap(index))
+        result = Array(made)
+        value = made.value
+        if type(value) is np.ndarray:
+            owner = value.base
+            if owner is not None and (owner is node.value or owner is node.value.base):
+                link(result, self)
+        return result
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        if not isinstance(self._node.value, np.ndarray):
+        node = self._node
+        if not isinstance(node.value, np.ndarray):
             raise TypeError(
-                f"'{type(self._node.value).__name__}' object does not support item assignment"
+                f"'{type(node.value).__name__}' object does not support item assignment"
             )
-        self._node = setitem(self._node, unwrap(index), unwrap(value))
+        index = unwrap(index)
+        if type(value) is Array and root_of(value) is self and reads(value._node, node, index):
+            return  # the end of x[i] += v: the view that was added to has written x already
+        move(self, setitem(node, index, unwrap(value)))
 
-    # ---- methods whose arguments differ from the function's ------------------------------
-
-    def reshape(self, *shape: Any, order: Any = "C") -> Any:
-        """As `numpy.ndarray.reshape`."""
-        return np.reshape(self, shape[0] if len(shape) == 1 else shape, order=order)  # type: ignore[call-overload]
-
-    def transpose(self, *axes: Any) -> Any:
-        """As `numpy.ndarray.transpose`."""
-        if len(axes) == 1 and (axes[0] is None or isinstance(axes[0], (tuple, list))):
-            return np.transpose(self, axes[0])  # type: ignore[call-overload]
-        return np.transpose(self, axes or None)  # type: ignore[call-overload]
-
-    def flatten(self, order: Any = "C") -> Any:
-        """As `numpy.ndarray.flatten`."""
-        return np.ravel(self, order=order)  # type: ignore[call-overload]
-
-    def astype(self, dtype: Any, **_kwargs: Any) -> Any:
-        """As `numpy.ndarray.astype`; the gradient comes back in the old dtype."""
-        return Array(astype(self._node, dtype))
-
-    def copy(self, order: Any = "C") -> Any:
-        """A handle of its own: assignment to one does not move the other."""
-        return Array(self._node)
-
-    def __copy__(self) -> Any:
-        return Array(self._node)
-
-    def __deepcopy__(self, _memo: Any) -> Any:
-        return Array(self._node)
+    def _set_flat(self, index: Any, value: Any) -> None:
+        """What ``x.flat[index] = value`` does."""
+        self._writable()
+        move(self, set_flat(self._node, index, unwrap(value)))
 
     # ---- comparisons (those that NumPy would turn round) ---------------------------------
 
     def __eq__(self, other: object) -> Any:
-        return np.equal(self, other)  # type: ignore[call-overload]
+        operand = _operand(other)
+        if operand is NotImplemented:  # None, a string …: equal to no number
+            return self._node.value == other
+        return Array(apply(PRIMITIVES["equal"], (self._node, operand)))
 
     def __ne__(self, other: object) -> Any:
-        return np.not_equal(self, other)  # type: ignore[call-overload]
+        operand = _operand(other)
+        if operand is NotImplemented:
+            return self._node.value != other
+        return Array(apply(PRIMITIVES["not_equal"], (self._node, operand)))
 
     def __divmod__(self, other: Any) -> Any:
         return self // other, self % other
@@ -282,17 +169,16 @@ def wrap(value: Any) -> Any:
     return value
 
 
-def _into(out: tuple[Any, ...], result: Any) -> Any:
+def _into(out: Any, result: Any) -> Any:
     """`out=`: a traced target moves on to the result; a NumPy array can't take it."""
-    (target,) = out
-    if type(target) is not Array:
-        frame = user_frame(2)
-        raise TracingError(
-            f"at {frame.f_code.co_filename}:{frame.f_lineno} a traced result would be written into "
-            "a NumPy array, where its gradient is lost.\n"
-            "  Wrong:  total = np.zeros(3); total += x\n"
-            "  Right:  total = np.zeros(3, like=x); total += x     or     total = total + x"
+    targets = out if isinstance(out, tuple) else (out,)
+    if len(targets) > 1:
+        return tuple(
+            wrap(part) if target is None else _into((target,), part)
+            for target, part in zip(targets, result, strict=True)
         )
+    (target,) = targets
+    _must_be_traced(target)
     node = result if type(result) is Node else constant(result)
     if node.shape != target.shape:
         node = np.broadcast_to(node, target.shape)
@@ -303,8 +189,62 @@ def _into(out: tuple[Any, ...], result: Any) -> Any:
                 "use out-of-place arithmetic or x.astype(…) first"
             )
         node = astype(node, target.dtype)
-    target._node = node
+    move(target, node)
     return target
+
+
+def _must_be_traced(target: Any) -> None:
+    if type(target) is not Array:
+        frame = user_frame()
+        raise TracingError(
+            f"at {frame.f_code.co_filename}:{frame.f_lineno} a traced result would be written into "
+            "a NumPy array, where its gradient is lost.\n"
+            "  Wrong:  total = np.zeros(3); total += x\n"
+            "  Right:  total = np.zeros(3, like=x); total += x     or     total = total + x"
+        )
+    target._writable()
+
+
+def _rewrite(name: str, contents: Callable[..., Any], args: Any, kwargs: Any) -> None:
+    """A NumPy function that works in place: its target moves on to the new contents."""
+    target = args[0] if args else kwargs[name]
+    _must_be_traced(target)
+    rest = [_choosing(value) for value in args[1:]]
+    keywords = {key: _choosing(value) for key, value in kwargs.items() if key != name}
+    move(target, contents(target._node, *rest, **keywords))
+
+
+def _at(ufunc: np.ufunc, target: Any, indices: Any, *operand: Any) -> None:
+    """``ufunc.at``: in place, an entry named twice is worked on twice."""
+    _must_be_traced(target)
+    indices = unwrap(indices) if ufunc in (np.add, np.subtract) else _choosing(indices)
+    move(target, write_at(ufunc, target._node, indices, *unwrap(operand)))
+
+
+def _choosing(value: Any) -> Any:
+    """An argument of an in-place function: masks and positions as values, which become guards."""
+    if type(value) is tuple:
+        return tuple([_choosing(item) for item in value])
+    if type(value) is Array and value.dtype.kind in "biu":
+        return record_guard(value._node, value._node.value)
+    return unwrap(value)
+
+
+def _strided(x: Any) -> bool:
+    """Whether NumPy's ravel would copy what it is given: it makes contiguous arrays only."""
+    return not x._node.value.flags.c_contiguous
+
+
+def _link_results(results: Any, arguments: tuple[Any, ...]) -> None:
+    """Link the results of a view function that share memory with an argument to it."""
+    for result in results if isinstance(results, (tuple, list)) else (results,):
+        if type(result) is not Array:
+            continue
+        value = result._node.value
+        for argument in arguments:
+            if type(argument) is Array and shares_memory(value, argument._node.value):
+                link(result, argument)
+                break
 
 
 def _operand(value: Any) -> Any:
@@ -337,9 +277,14 @@ def _binary(primitive: Primitive) -> tuple[Callable[..., Any], Callable[..., Any
 
 def _in_place(ufunc: np.ufunc) -> Callable[..., Any]:
     def assign(self: Array, other: Any) -> Any:
+        result = call_ufunc(ufunc, "__call__", (self._node, unwrap(other)), {})
         if not isinstance(self._node.value, np.ndarray):  # a NumPy scalar: immutable
-            return wrap(call_ufunc(ufunc, "__call__", (self._node, unwrap(other)), {}))
-        return _into((self,), call_ufunc(ufunc, "__call__", (self._node, unwrap(other)), {}))
+            return wrap(result)
+        if ufunc is np.matmul and result.shape != self.shape:
+            raise ShapeError(
+                f"x @= m: the product has shape {result.shape}, x has {self.shape}; write x = x @ m"
+            )
+        return _into((self,), result)
 
     return assign
 
@@ -370,56 +315,12 @@ def _install_operators() -> None:
     for symbol, name in (("neg", "negative"), ("pos", "positive"), ("abs", "absolute"),
                          ("invert", "invert")):  # fmt: skip
         setattr(Array, f"__{symbol}__", _unary(PRIMITIVES[name]))
-    for method in [
-        "all",
-        "any",
-        "argmax",
-        "argmin",
-        "argsort",
-        "clip",
-        "compress",
-        "conj",
-        "cumprod",
-        "cumsum",
-        "diagonal",
-        "dot",
-        "max",
-        "mean",
-        "min",
-        "nonzero",
-        "prod",
-        "ptp",
-        "ravel",
-        "repeat",
-        "round",
-        "searchsorted",
-        "squeeze",
-        "std",
-        "sum",
-        "swapaxes",
-        "take",
-        "trace",
-        "var",
-        "conjugate",
-        "argpartition",
-        "choose",
-    ]:
-        setattr(Array, method, _method(method, getattr(np, method)))
 
 
 def _unary(primitive: Primitive) -> Callable[..., Any]:
     def act(self: Array) -> Any:
         return Array(apply(primitive, (self._node,)))
 
-    return act
-
-
-def _method(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    def act(self: Array, *args: Any, **kwargs: Any) -> Any:
-        return function(self, *args, **kwargs)
-
-    act.__name__ = act.__qualname__ = name
-    act.__doc__ = f"As `numpy.ndarray.{name}`."
     return act
 
 

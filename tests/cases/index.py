@@ -110,8 +110,8 @@ ADDS = [
 
 
 TRACED = [
-    Case("getitem", lambda x: x[x > 0.3], ((3, 4),), label="own-mask"),
-    Case("getitem", lambda x: x[x[:, 0] > 0], ((5, 2),), label="own-mask-rows"),
+    Case("getitem", lambda x: x[x > 0.3], ((3, 4),), label="own-mask", batched=False),
+    Case("getitem", lambda x: x[x[:, 0] > 0], ((5, 2),), label="own-mask-rows", batched=False),
     Case("getitem", lambda x: x[(4 * np.abs(x[0])).astype(int) % 5], ((5, 2),), label="own-array"),
     Case("getitem", lambda x: x[(4 * abs(x[0, 0])).astype(int) % 5], ((5, 2),), label="own-int"),
     Case("setitem", lambda x, v: _set(x, x > 0.3, v), ((3, 4), ()), label="own-mask"),
@@ -122,4 +122,4 @@ TRACED = [
         label="own-array",
     ),
 ]
-CASES = READS + WRITES + TRACED
+CASES = READS + WRITES + ADDS + TRACED

@@ -19,7 +19,7 @@ from thalweg.graph.node import Node, apply
 from thalweg.graph.primitive import Labels, Primitive, implements, register
 from thalweg.ops._families import front
 
-__all__ = ["GETITEM", "add_at", "getitem", "setitem"]
+__all__ = ["GETITEM", "add_at", "as_array", "getitem", "index_of", "reads", "setitem"]
 
 
 class Slot(NamedTuple):
@@ -56,10 +56,23 @@ def _split(index: Any) -> tuple[tuple[Any, ...], list[Any]]:
 
 def _sequence(part: Any) -> Any:
     """A list in an index as an array of integers or booleans (a node, if one is in it)."""
-    if any(type(item) is Node for item in part):
-        return np.stack([item if type(item) is Node else np.asarray(item) for item in part])
-    array = np.asarray(part)
-    return array.astype(np.intp) if array.size == 0 and array.dtype.kind == "f" else array
+    array = as_array(part)
+    if type(array) is not Node and array.size == 0 and array.dtype.kind == "f":
+        return array.astype(np.intp)
+    return array
+
+
+def as_array(value: Any) -> Any:
+    """A list as an array, or as a node if there is one in it."""
+    if isinstance(value, (list, tuple)) and _holds_node(value):
+        return np.stack([item if type(item) is Node else as_array(item) for item in value])
+    return value if type(value) is Node else np.asarray(value)
+
+
+def _holds_node(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return any(_holds_node(item) for item in value)
+    return type(value) is Node
 
 
 def _fill(template: tuple[Any, ...], arrays: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -221,17 +234,6 @@ def _fit(value: Any, is_batched: bool, ndim: int) -> Any:
     return np.reshape(value, (1,) * (1 + ndim - len(shape)) + shape)
 
 
-def _example_by_example(
-    primitive: Primitive, operands: Any, batched: Any, params: dict[str, Any], size: int
-) -> Any:
-    return np.stack(
-        [
-            primitive(*[x[k] if b else x for x, b in zip(operands, batched, strict=True)], **params)
-            for k in range(size)
-        ]
-    )
-
-
 def _batch_size(operands: Any, batched: Any) -> int:
     return next(int(x.shape[0]) for x, b in zip(operands, batched, strict=True) if b)
 
@@ -242,18 +244,18 @@ def _batch_getitem(operands: Any, batched: Any, params: dict[str, Any]) -> Any:
     ndim = len(x.shape) - batched[0]
     plan = _batch_index(params["index"], tuple(arrays), batched[1:], ndim, size, batched[0])
     if plan is None:
-        return _example_by_example(GETITEM, operands, batched, params, size)
+        return NotImplemented
     return plan.read(getitem(x, plan.index))
 
 
-def _batch_writing(write: Callable[..., Any], name: str) -> Callable[..., Any]:
+def _batch_writing(write: Callable[..., Any]) -> Callable[..., Any]:
     def batch(operands: Any, batched: Any, params: dict[str, Any]) -> Any:
         x, value, *arrays = operands
         size = _batch_size(operands, batched)
         ndim = len(np.shape(x.value if type(x) is Node else x)) - batched[0]
         plan = _batch_index(params["index"], tuple(arrays), batched[2:], ndim, size, True)
         if plan is None:
-            return _example_by_example(_WRITERS[name], operands, batched, params, size)
+            return NotImplemented
         if not batched[0]:
             x = np.broadcast_to(x, (size, *x.shape))
         return write(x, plan.index, plan.write(value, batched[1]))
@@ -293,6 +295,19 @@ def getitem(x: Any, index: Any) -> Any:
     return apply(GETITEM, (x, *nodes) if nodes else (x,), {"index": template})
 
 
+def index_of(node: Node) -> tuple[Any, ...]:
+    """The index of a `getitem` node, with its traced parts."""
+    return _fill(node.params["index"], node.operands[1:])
+
+
+def reads(node: Node, x: Node, index: Any) -> bool:
+    """Whether `node` is x[index], for an index without arrays."""
+    if node.primitive is not GETITEM or node.operands[0] is not x:
+        return False
+    template, _ = _split(index)
+    return all(type(part) in _BASIC for part in template) and template == node.params["index"]
+
+
 def _setitem_value(x: Any, value: Any, *arrays: Any, index: tuple[Any, ...]) -> Any:
     result = np.array(x)
     result[_fill(index, arrays)] = value
@@ -329,13 +344,18 @@ SETITEM = register(
         value=_setitem_value,
         local=_setitem_local,
         labels=Labels("set", r"{0} \text{{ with entries }} {1}"),
-        batch=_batch_writing(lambda x, index, value: setitem(x, index, value), "setitem"),
+        batch=_batch_writing(lambda x, index, value: setitem(x, index, value)),
     )
 )
 
 
-def _without_leading_ones(value: Any) -> Any:
-    """A node with axes of size 1 in front, which assignment ignores, without them."""
+def _written(value: Any) -> Any:
+    """A value to be written: lists as arrays; of nodes, axes of size 1 in front, which assignment
+    ignores, are taken away."""
+    if isinstance(value, (list, tuple)):
+        value = as_array(value)
+    elif isinstance(value, np.ndarray):
+        return np.array(value)  # a buffer that is used again must not change the graph
     if type(value) is not Node or not value.shape or value.shape[0] != 1:
         return value
     shape = value.shape
@@ -346,7 +366,7 @@ def _without_leading_ones(value: Any) -> Any:
 def setitem(x: Any, index: Any, value: Any) -> Any:
     """A copy of x with x[index] = value (its dtype stays, as NumPy's assignment has it)."""
     template, nodes = _split(index)
-    operands = (x, _without_leading_ones(value), *nodes)
+    operands = (x, _written(value), *nodes)
     return apply(SETITEM, operands, {"index": template})
 
 
@@ -380,14 +400,13 @@ ADD_AT = register(
         value=_add_at_value,
         local=_add_at_local,
         labels=Labels("add at", r"{0} \text{{ plus entries }} {1}"),
-        batch=_batch_writing(lambda x, index, value: add_at(x, index, value), "add_at"),
+        batch=_batch_writing(lambda x, index, value: add_at(x, index, value)),
     )
 )
-_WRITERS = {"setitem": SETITEM, "add_at": ADD_AT}
 
 
 def add_at(x: Any, index: Any, value: Any) -> Any:
     """A copy of x with value added at index, repeated entries adding up (np.add.at)."""
     template, nodes = _split(index)
-    operands = (x, _without_leading_ones(value), *nodes)
+    operands = (x, _written(value), *nodes)
     return apply(ADD_AT, operands, {"index": template})
