@@ -16,7 +16,9 @@ from rich.console import Console
 import thalweg as tw
 from thalweg import lecture
 from thalweg.cli import main
+from thalweg.commands import check
 from thalweg.commands.explain import show
+from thalweg.errors import GradientCheckError
 from thalweg.expression import parse
 from thalweg.report.derivation import derivation
 
@@ -97,9 +99,16 @@ def test_check(capsys):
     code, out, _ = run(capsys, "check", "sum(tanh(x) ** 2)", "x=[0.2, 0.4]")
     assert code == 0
     assert "passed" in out
-    code, _, err = run(capsys, "check", NEURON, *NEURON_VALUES, "--tolerance", "1e-30")
+
+
+def test_a_wrong_gradient_has_its_own_exit_code(capsys, monkeypatch):
+    def fail(*_args, **_options):
+        raise GradientCheckError("gate 'tanh' disagrees with differences")
+
+    monkeypatch.setattr(check, "check_grads", fail)
+    code, _, err = run(capsys, "check", "tanh(x)", "x=1")
     assert code == 1
-    assert "gradient is wrong" in err
+    assert "gate 'tanh'" in err
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 import thalweg as tw
 from thalweg.errors import DataError, ExpressionError
-from thalweg.expression import FUNCTIONS, METHODS, parse, parse_assignments
+from thalweg.expression import FUNCTIONS, METHODS, parse
+from thalweg.expression.values import parse_assignments
 
 X = np.array([[0.5, 1.5, 2.5], [0.1, 0.2, 0.3]])
 V = np.array([1.0, 2.0, 3.0])

@@ -7,11 +7,11 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from importlib import metadata
 from typing import Any
 
 from rich.console import Console
 
-from thalweg import __version__
 from thalweg.commands import check, explain, fit, lecture
 from thalweg.errors import GradientCheckError, UserError
 
@@ -40,7 +40,9 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    top.add_argument("--version", action="version", version=f"thalweg {__version__}")
+    top.add_argument(
+        "--version", action="version", version=f"thalweg {metadata.version('thalweg')}"
+    )
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for module in (explain, check, lecture, fit):
         module.add(commands)

@@ -38,10 +38,10 @@ def add(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
-    """Check, print the report."""
+    """Check and print the report (a gradient that is wrong raises)."""
     function, values = function_and_values(args)
     report = check_grads(
         function, tuple(values), order=args.order, tolerance=args.tolerance, seed=args.seed
     )
-    console.print(str(report), style="green" if report.passed else "red", soft_wrap=True)
-    return 0 if report.passed else 1
+    console.print(str(report), style="green", soft_wrap=True)
+    return 0

@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.text import Text
 
 from thalweg.errors import ExpressionError
-from thalweg.expression import Function, parse, parse_assignments
+from thalweg.expression import Function, parse
+from thalweg.expression.values import parse_assignments
 from thalweg.report.derivation import derivation
 from thalweg.report.text import render
 from thalweg.report.trace import Trace, trace
