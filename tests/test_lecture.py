@@ -143,6 +143,19 @@ def test_six_digits_of_the_notes(neuron_trace):
         assert number in shown
 
 
+def test_the_big_node(neuron_trace):
+    """Negate, exp, add 1, reciprocal are found as one sigmoid, with what it saves."""
+    (group,) = [g for g in neuron_trace.groups if g.name == "sigmoid"]
+    assert [node.label for node in group.members] == ["n", "e", "d", "f"]
+    assert [node.label for node in group.inputs] == ["s"]
+    assert group.output is neuron_trace["f"]
+    exact(group.local, SLOPE)
+    assert (group.saved_forward, group.saved_backward) == (3, 3)
+    shown = str(neuron_trace)
+    assert "these 4 nodes could be one sigmoid node" in shown
+    assert "0.196612; saves 3 operations forward and 3 operations backward" in shown
+
+
 # ---- 8: vectorised operations -----------------------------------------------------------------
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from thalweg.graph.node import Node, user_frame
 from thalweg.report import describe, dot, latex, text
 from thalweg.report.arguments import inputs_of
+from thalweg.report.groups import groups_found
 from thalweg.report.labels import label_nodes
 from thalweg.report.numbers import value_text
 from thalweg.report.passes import (
@@ -199,5 +200,6 @@ def trace(f: Callable[..., Any], /, *args: Any, upstream: Any = None, **kwargs: 
         output_values=[plain(x) for x in run_.outputs],
         backward=backward.ran,
         notes=notes_of(run_, backward, records),
+        groups=groups_found(backward.order, records),
     )
     return Trace(record, unflatten(run_.out_structure, map(plain, run_.outputs)))
