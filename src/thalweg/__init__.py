@@ -1,6 +1,7 @@
 """Thalweg: write NumPy; every gradient is computed, its structure used, every number visible."""
 
 import importlib
+from typing import Any
 
 from thalweg import errors
 from thalweg.api import detach, grad, hvp, jvp, value_and_grad, vjp
@@ -65,3 +66,10 @@ __all__ = [
 # Rules of SciPy's functions: SciPy is imported when the first of them is met.
 LOADERS.append(lambda: importlib.import_module("thalweg.ops.special"))
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """`thalweg.scipy`, when it is first used: importing SciPy takes longer than all the rest."""
+    if name == "scipy":
+        return importlib.import_module("thalweg.scipy")
+    raise AttributeError(f"module 'thalweg' has no attribute {name!r}")
