@@ -426,14 +426,6 @@ def diagonal(x: Any, /, *, offset: int = 0) -> Any:
     return np.diagonal(x, offset, axis1=-2, axis2=-1)
 
 
-@implements(np.linalg.outer)
-def outer(x1: Any, x2: Any, /) -> Any:
-    x1, x2 = operand(x1), operand(x2)
-    if x1.ndim != 1 or x2.ndim != 1:
-        raise ShapeError(f"outer needs vectors; got shapes {x1.shape} and {x2.shape}")
-    return np.outer(x1, x2)
-
-
 @implements(np.linalg.cross)
 def cross(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
     x1, x2 = operand(x1), operand(x2)
