@@ -12,6 +12,7 @@ from thalweg.report import describe, dot, latex, text
 from thalweg.report.arguments import inputs_of
 from thalweg.report.groups import groups_found
 from thalweg.report.labels import label_nodes
+from thalweg.report.nonfinite import NonFinite, first_nonfinite
 from thalweg.report.numbers import value_text
 from thalweg.report.passes import (
     Backward,
@@ -118,6 +119,18 @@ class Trace:
 
     def __str__(self) -> str:
         return text.render(self.record)
+
+    def to_text(self, width: int | None = None, limit: int | None = text.LIMIT) -> str:
+        """The table that `print` shows: `width` columns, at most `limit` nodes (None: all)."""
+        return text.render(self.record, width, limit=limit)
+
+    def first_nonfinite(self) -> NonFinite | None:
+        """Where the first NaN or Inf of the output or of a gradient was made; None: all is finite.
+
+        It names the producer, not those that hand it on: gate, line, operands, index, and what to
+        do (docs/debugging.md).
+        """
+        return first_nonfinite(self.record)
 
     def to_dict(self, limit: int = describe.LIMIT) -> dict[str, Any]:
         """Plain data for JSON (docs/trace.md has the form): nan and inf as strings.
