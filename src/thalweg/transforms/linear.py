@@ -4,8 +4,8 @@ The only place that says so. Tangents, cotangents and entries are NumPy values o
 is the same for both, because nodes speak NumPy.
 
 Complex numbers follow JAX's and autograd's convention: the cotangent c of y pairs with a tangent
-t as Re(Σ c·t), without conjugation. A holomorphic map is pulled back by its plain transpose, and the
-gradient of a real function u of z = x + iy is ∂u/∂x − i ∂u/∂y. What arrives at a real end keeps
+t as Re(Σ c·t), without conjugation. A holomorphic map is pulled back by its plain transpose, and
+the gradient of a real function u of z = x + iy is ∂u/∂x − i ∂u/∂y. What arrives at a real end keeps
 its real part.
 """
 
@@ -38,6 +38,7 @@ from thalweg.graph.kinds import (
     Transpose,
     Wirtinger,
 )
+from thalweg.ops.einsum import contract
 from thalweg.ops.index import add_at, getitem, setitem
 from thalweg.ops.shape import astype
 
@@ -111,7 +112,7 @@ def _push_matmul(left: Any, right: Any) -> Any:
 
 def _push_contract(kind: Contract, t: Any) -> Any:
     operands = (*kind.others[: kind.position], t, *kind.others[kind.position :])
-    return np.einsum(f"{','.join(kind.inputs)}->{kind.output}", *operands)
+    return contract(kind.inputs, kind.output, operands)
 
 
 def _push_put(kind: Put, t: Any, out: Any) -> Any:
@@ -183,7 +184,9 @@ def _pull_left(kind: MatMulLeft, c: Any, x: Any) -> Any:
     if len(a.shape) == 1:  # y = a @ x drops the row axis: dx = a_k c
         return c * a if len(x.shape) == 1 else np.reshape(a, (-1, 1)) * np.expand_dims(c, -2)
     if len(x.shape) == 1:  # y = A @ x: dx = Aᵀ c, summed over batch axes
-        return np.matmul(np.expand_dims(c, -2), a)[..., 0, :]
+        return np.matmul(_rows(c), _matrix(a))
+    if len(x.shape) == 2 and len(a.shape) > 2:  # one product instead of a sum over the batch
+        return np.matmul(_swap(_matrix(a)), _matrix(c))
     return np.matmul(_swap(a), c)
 
 
@@ -196,17 +199,32 @@ def _pull_right(kind: MatMulRight, c: Any, x: Any) -> Any:
     return np.matmul(c, _swap(b))
 
 
+def _matrix(x: Any) -> Any:
+    """All axes but the last as one."""
+    shape = x.shape
+    return x if len(shape) == 2 else np.reshape(x, (math.prod(shape[:-1]), shape[-1]))
+
+
+def _rows(c: Any) -> Any:
+    """All axes as one."""
+    return c if len(c.shape) == 1 else np.reshape(c, (math.prod(c.shape),))
+
+
 def _pull_contract(kind: Contract, c: Any, x: Any) -> Any:
     target = kind.inputs[kind.position]
-    rest = [s for i, s in enumerate(kind.inputs) if i != kind.position]
-    known = set(kind.output).union(*rest) if rest else set(kind.output)
+    rest = tuple(s for i, s in enumerate(kind.inputs) if i != kind.position)
+    known = set(kind.output).union(*rest)
     # A letter that only the operand itself has was summed away: its cotangent is repeated.
     kept = "".join(letter for letter in target if letter in known)
-    pulled = np.einsum(f"{','.join([kind.output, *rest])}->{kept}", c, *kind.others)
+    if rest:
+        pulled = contract((kind.output, *rest), kept, (c, *kind.others))
+    else:
+        pulled = np.transpose(c, [kind.output.index(letter) for letter in kept])
     if kept != target:
-        shape = tuple(n if s in known else 1 for s, n in zip(target, x.shape, strict=True))
-        pulled = np.broadcast_to(np.reshape(pulled, shape), x.shape)
-    return pulled
+        sizes = dict(zip(kept, pulled.shape, strict=True))
+        pulled = np.reshape(pulled, [sizes.get(letter, 1) for letter in target])
+    full = tuple(n if m == 1 else m for m, n in zip(pulled.shape, x.shape, strict=True))
+    return pulled if full == pulled.shape else np.broadcast_to(pulled, full)
 
 
 def _pull_take(kind: Take, c: Any, x: Any) -> Any:

@@ -1,0 +1,260 @@
+"""Einstein summation: np.einsum in every form, and the contraction that linear algebra needs.
+
+Subscripts are brought to one plain form first: letters for ``...``, an explicit output, and no
+letter twice in an operand (its diagonal is taken first). What is left is linear in each operand,
+and the transpose of a contraction is a contraction again.
+"""
+
+from __future__ import annotations
+
+import math
+import string
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from thalweg.errors import NoRuleError
+from thalweg.graph.kinds import Chain, Contract, Kind, Take, Wirtinger
+from thalweg.graph.node import Node
+from thalweg.graph.primitive import Labels, Primitive, implements, register
+from thalweg.ops.index import as_array
+
+__all__ = ["EINSUM", "conjugated_product", "contract"]
+
+#: `optimize` of a contraction that was not written by the user: matrix products, if possible.
+_PRODUCTS = "products"
+
+
+def _einsum_value(*operands: Any, inputs: tuple[str, ...], output: str, optimize: Any) -> Any:
+    if optimize != _PRODUCTS:
+        return np.einsum(f"{','.join(inputs)}->{output}", *operands, optimize=optimize)[()]
+    if len(operands) == 2:
+        return _two(inputs, output, np.asarray(operands[0]), np.asarray(operands[1]))
+    subscripts = f"{','.join(inputs)}->{output}"
+    return np.einsum(subscripts, *operands, optimize=len(operands) > 2)[()]
+
+
+def _without(x: Any, letters: str, dropped: set[str]) -> tuple[Any, str]:
+    """x summed over the letters that nothing else has."""
+    if not dropped:
+        return x, letters
+    axes = tuple(i for i, letter in enumerate(letters) if letter in dropped)
+    return np.sum(x, axis=axes), "".join(letter for letter in letters if letter not in dropped)
+
+
+def _two(inputs: tuple[str, ...], output: str, a: Any, b: Any) -> Any:
+    """A contraction of two operands as one (batched) matrix product."""
+    left, right = inputs
+    sizes = dict(zip(left, a.shape, strict=True))
+    for letter, n in zip(right, b.shape, strict=True):
+        if sizes.setdefault(letter, n) != n:  # a stretched axis of size 1
+            return np.einsum(f"{left},{right}->{output}", a, b)[()]
+    a, left = _without(a, left, set(left) - set(right) - set(output))
+    b, right = _without(b, right, set(right) - set(left) - set(output))
+    batch = [letter for letter in left if letter in right and letter in output]
+    inner = [letter for letter in left if letter in right and letter not in output]
+    rows = [letter for letter in left if letter not in right]
+    columns = [letter for letter in right if letter not in left]
+
+    def matrix(x: Any, letters: str, first: list[str], second: list[str]) -> Any:
+        x = np.transpose(x, [letters.index(letter) for letter in (*batch, *first, *second)])
+        shape = [sizes[letter] for letter in batch]
+        return np.reshape(x, (*shape, *(math.prod(sizes[k] for k in g) for g in (first, second))))
+
+    product = np.matmul(matrix(a, left, rows, inner), matrix(b, right, inner, columns))
+    letters = (*batch, *rows, *columns)
+    product = np.reshape(product, [sizes[letter] for letter in letters])
+    return np.transpose(product, [letters.index(letter) for letter in output])[()]
+
+
+def _einsum_local(
+    i: int, out: Any, *operands: Any, inputs: tuple[str, ...], output: str, optimize: Any
+) -> Kind:
+    return Contract(inputs, output, i, tuple(x for k, x in enumerate(operands) if k != i))
+
+
+def _unused(inputs: Sequence[str], output: str) -> str:
+    taken = set(output).union(*inputs)
+    letter = next((k for k in string.ascii_letters if k not in taken), None)
+    if letter is None:
+        raise NoRuleError("an einsum of 52 letters has none left for the batch axis")
+    return letter
+
+
+def _batch_einsum(operands: Any, batched: Any, params: dict[str, Any]) -> Any:
+    letter = _unused(params["inputs"], params["output"])
+    inputs = tuple(
+        letter + s if mark else s for s, mark in zip(params["inputs"], batched, strict=True)
+    )
+    output = letter + params["output"]
+    return EINSUM(*operands, inputs=inputs, output=output, optimize=params["optimize"])
+
+
+EINSUM = register(
+    Primitive(
+        name="einsum",
+        value=_einsum_value,
+        local=_einsum_local,
+        labels=Labels("einsum", r"\operatorname{{einsum}}({args})"),
+        batch=_batch_einsum,
+    )
+)
+
+
+def contract(inputs: tuple[str, ...], output: str, operands: tuple[Any, ...]) -> Any:
+    """The contraction of values or nodes, by matrix products where it can be."""
+    return EINSUM(*operands, inputs=inputs, output=output, optimize=_PRODUCTS)
+
+
+# ---- the diagonal of a repeated letter ----------------------------------------------------
+
+
+def _distinct(letters: str) -> str:
+    return "".join(dict.fromkeys(letters))
+
+
+def _diagonal_local(i: int, out: Any, x: Any, letters: str) -> Kind:
+    kept = _distinct(letters)
+    index = tuple(
+        np.reshape(np.arange(n), [n if k == letter else 1 for k in kept])
+        for letter, n in zip(letters, x.shape, strict=True)
+    )
+    return Take(index, True)
+
+
+EINSUM_DIAGONAL = register(
+    Primitive(
+        name="einsum_diagonal",
+        value=lambda x, letters: np.einsum(f"{letters}->{_distinct(letters)}", x),
+        local=_diagonal_local,
+        labels=Labels("diagonal", r"\operatorname{{diag}}({0})"),
+        batch=lambda operands, batched, params: EINSUM_DIAGONAL(
+            operands[0], letters=_unused([params["letters"]], "") + params["letters"]
+        ),
+    )
+)
+
+# ---- reading the subscripts ---------------------------------------------------------------
+
+
+def _sublists(arguments: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
+    """``einsum(x, [0, 1], y, [1, 2], [0, 2])`` as a string and operands."""
+
+    def letters(sublist: Any) -> str:
+        return "".join("..." if k is Ellipsis else string.ascii_letters[k] for k in sublist)
+
+    pairs = len(arguments) // 2
+    subscripts = ",".join(letters(arguments[2 * k + 1]) for k in range(pairs))
+    if len(arguments) % 2:
+        subscripts += "->" + letters(arguments[-1])
+    return subscripts, tuple(arguments[2 * k] for k in range(pairs))
+
+
+def _explicit(subscripts: str, operands: tuple[Any, ...]) -> tuple[list[str], str]:
+    """One string of letters an operand and one for the output, ``...`` and all else spelled out."""
+    subscripts = subscripts.replace(" ", "")
+    left, arrow, right = subscripts.partition("->")
+    inputs = left.split(",")
+    if len(inputs) != len(operands):
+        raise ValueError(f"einsum: {len(inputs)} subscripts '{left}' for {len(operands)} operands")
+    free = [k for k in string.ascii_letters if k not in subscripts]
+    spelled, longest = [], 0
+    for part, x in zip(inputs, operands, strict=True):
+        ndim = len(x.shape)
+        covered = ndim - len(part.replace("...", ""))
+        if covered < 0 or (covered > 0 and "..." not in part):
+            raise ValueError(f"einsum: subscripts '{part}' do not fit an operand of {ndim} axes")
+        longest = max(longest, covered)
+        spelled.append((part, covered))
+    if longest > len(free):
+        raise ValueError("einsum: more than 52 axes")
+    # The last letters belong to the last axes: `...` broadcasts from the right.
+    dots = "".join(free[:longest])
+    inputs = [part.replace("...", dots[longest - covered :]) for part, covered in spelled]
+    if arrow:
+        output = right.replace("...", dots)
+    else:
+        joined = left.replace("...", "").replace(",", "")
+        output = dots + "".join(sorted(k for k in set(joined) if joined.count(k) == 1))
+    if len(set(output)) != len(output) or not set(output) <= set("".join(inputs)):
+        raise ValueError(f"einsum: the output '{right}' repeats a letter or has one of its own")
+    return inputs, output
+
+
+@implements(np.einsum)
+def einsum(
+    *arguments: Any, out: Any = None, optimize: Any = False, dtype: Any = None, **keywords: Any
+) -> Any:
+    if out is not None or dtype is not None or keywords:
+        names = sorted({*keywords, *(["out"] if out is not None else []),
+                        *(["dtype"] if dtype is not None else [])})  # fmt: skip
+        raise NoRuleError(f"np.einsum: no rule for the keywords {names}")
+    if isinstance(arguments[0], str):
+        subscripts, operands = arguments[0], arguments[1:]
+    else:
+        subscripts, operands = _sublists(arguments)
+    operands = tuple(as_array(x) for x in operands)
+    inputs, output = _explicit(subscripts, operands)
+    if isinstance(optimize, (list, tuple)):
+        optimize = tuple(optimize)
+    plain = []
+    for k, letters in enumerate(inputs):
+        x = operands[k]
+        if len(set(letters)) < len(letters):
+            inputs[k] = _distinct(letters)
+            x = EINSUM_DIAGONAL(x, letters=letters)
+        plain.append(x)
+    if len(plain) == 1:
+        kept = [inputs[0].index(k) for k in inputs[0] if k in output]
+        if len(kept) == len(inputs[0]):  # nothing is summed: a view, as in NumPy
+            return np.transpose(plain[0], [inputs[0].index(k) for k in output])
+    return EINSUM(*plain, inputs=tuple(inputs), output=output, optimize=optimize)
+
+
+@implements(np.einsum_path)
+def einsum_path(*arguments: Any, optimize: Any = "greedy", einsum_call: bool = False) -> Any:
+    plain = [x.value if type(x) is Node else x for x in arguments]
+    return np.einsum_path(*plain, optimize=optimize, einsum_call=einsum_call)
+
+
+# ---- products over the last axes, with broadcasting axes in front ---------------------------
+
+
+def conjugated_product(name: str, ufunc: Any, letters: tuple[str, str, str], tex: str) -> Any:
+    """Declare np.vecdot, np.matvec or np.vecmat; the first operand of the outer two is conjugated.
+
+    `letters` are the core axes of the operands and of the result; those in front broadcast.
+    """
+    conjugates = name in ("vecdot", "vecmat")
+
+    def local(i: int, out: Any, a: Any, b: Any) -> Kind:
+        front = string.ascii_uppercase
+        extra = [len(x.shape) - len(core) for x, core in zip((a, b), letters, strict=False)]
+        longest = max(extra)
+        inputs = tuple(
+            front[longest - n : longest] + core for n, core in zip(extra, letters, strict=False)
+        )
+        output = front[:longest] + letters[2]
+        if i == 1:
+            return Contract(inputs, output, 1, (np.conj(a) if conjugates else a,))
+        kind = Contract(inputs, output, 0, (b,))
+        if conjugates and np.iscomplexobj(a):
+            return Chain(kind, Wirtinger(0.0, 1.0), a)
+        return kind
+
+    def batch(operands: Any, batched: Any, params: dict[str, Any]) -> Any:
+        ndims = [
+            len(x.shape) - mark - len(core)
+            for x, mark, core in zip(operands, batched, letters, strict=False)
+        ]
+        aligned = [
+            np.reshape(x, (x.shape[0], *(1,) * (max(ndims) - n), *x.shape[1:])) if mark else x
+            for x, mark, n in zip(operands, batched, ndims, strict=True)
+        ]
+        return primitive(*aligned)
+
+    primitive = Primitive(
+        name=name, value=ufunc, local=local, labels=Labels(name, tex), batch=batch
+    )
+    return register(primitive, ufunc)
