@@ -292,6 +292,15 @@ def test_several_arrays_at_an_end():
     np.testing.assert_array_equal(split.todense(), np.vstack([np.eye(3)[:2], 2 * np.eye(3)]))
 
 
+def test_number_of_a_one_by_one():
+    one, cplx = End(()), End((), complex)
+    assert LocalJacobian(k.Scale(3.0), one, one).number == 3.0
+    assert LocalJacobian(k.Zero("integer"), one, one).number == 0.0
+    assert LocalJacobian(k.IDENTITY, End((2,)), End((2,))).number is None
+    assert LocalJacobian(k.Wirtinger(0.0, 1.0), cplx, cplx).number is None
+    assert LocalJacobian(k.Custom(abs, abs), one, one).number is None
+
+
 def test_bytes_text():
     assert [bytes_text(n) for n in (0, 999, 1000, 3276800, 1342177280000)] == [
         "0 B", "999 B", "1 kB", "3.3 MB", "1.3 TB"

@@ -143,6 +143,13 @@ def test_complex():
     assert "(1 + 2i)" in t.to_latex()
 
 
+def test_conjugation_has_no_number():
+    t = tw.trace(lambda z: np.conj(z) * z, 1 + 2j, upstream=1.0)
+    assert "wirtinger" in str(t)
+    assert "wirtinger" in json.dumps(t.to_dict())
+    assert t.to_latex()
+
+
 def test_what_carries_no_derivative():
     def f(x):
         mask = x > 0
@@ -471,7 +478,9 @@ def test_ten_thousand_nodes():
     start = time.perf_counter()
     t = tw.trace(f, np.ones(3))
     assert len(t) == 10_002
-    for text in (str(t), t.to_latex(), t.to_dot(), json.dumps(t.to_dict())):
+    assert len(str(t).splitlines()) < 500
+    assert "… 9802 nodes …" in str(t)
+    for text in (t.to_text(limit=None), t.to_latex(), t.to_dot(), json.dumps(t.to_dict())):
         assert len(text) > 100_000
     assert time.perf_counter() - start < 30
     assert [n.label for n in t.all("s")[:3]] == ["s", "s.2", "s.3"]

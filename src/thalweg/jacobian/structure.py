@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from thalweg.config import config
-from thalweg.errors import ShapeError, SizeLimitError
+from thalweg.errors import DtypeError, ShapeError, SizeLimitError
 from thalweg.graph.kinds import (
     BatchedDense,
     Broadcast,
@@ -261,6 +261,16 @@ class LocalJacobian:
     def entries(self) -> Any:
         """The numbers that are held (the diagonal, the matrix, the index, …), or None."""
         return self._numbers(self.structure)
+
+    @property
+    def number(self) -> Any:
+        """The entry of a 1×1 Jacobian; None for others, and where it is not known as a matrix."""
+        if self.shape != (1, 1) or type(self.structure) is Custom:
+            return None
+        try:
+            return self.todense()[0, 0]
+        except DtypeError:  # linear over the reals only
+            return None
 
     def todense(self) -> np.ndarray[Any, Any]:
         """The matrix of shape `shape`.

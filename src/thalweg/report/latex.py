@@ -232,9 +232,10 @@ def _chain(
     for consumer, edge in paths[:_TERMS]:
         arriving = _partial(loss, symbols[consumer])
         local = _partial(symbols[consumer], own)
-        if np.ndim(consumer.value) == 0 and np.ndim(node.value) == 0 and edge.local:
+        number = None if edge.local is None else edge.local.number
+        if number is not None and np.shape(consumer.value) == np.shape(node.value) == ():
             terms.append(rf"{arriving} \cdot {local}")
-            numbers.append(rf"{_factor(consumer.upstream)} \cdot {_factor(_single(edge))}")
+            numbers.append(rf"{_factor(consumer.upstream)} \cdot {_factor(number)}")
         else:
             terms.append(rf"\left({local}\right)^{{\top}} {arriving}")
     if len(paths) > _TERMS:
@@ -244,12 +245,6 @@ def _chain(
         steps.append(" + ".join(numbers))
     steps = [] if is_output and not paths else steps
     return f"{_partial(loss, own)} &= {' = '.join([*steps, _value(node.upstream)])}"
-
-
-def _single(edge: TraceEdge) -> Any:
-    """The one number of the local Jacobian between two numbers."""
-    assert edge.local is not None
-    return edge.local.todense().reshape(-1)[0]
 
 
 def _partial(above: str, below: str) -> str:

@@ -39,30 +39,43 @@ _FLEXIBLE = {0: 14, 2: 12, 3: 12, 4: 8, 5: 12, 6: 12}
 _GAP = "  "
 _REPEAT = re.compile(r"\.\d{1,9}$")
 _NOT_RUN = "-"
+#: Nodes that `print` shows; `Trace.to_text` shows as many as one asks for.
+LIMIT = 200
+#: Columns for one member in the list of a group's members.
+_MEMBER = 40
 
 
 def local_text(local: LocalJacobian | None) -> str:
     """A local Jacobian in a few words: its numbers where they are few, its kind and size else."""
     if local is None:
         return "no derivative"
+    number = local.number
+    if number is not None:
+        return f"{value_text(number)} ({local.kind})"
     m, n = local.shape
     entries = local.entries
-    if m * n == 1 and local.kind not in ("custom", "zero"):
-        number = value_text(local.todense().reshape(()))
-        return f"{number} ({local.kind})"
     if isinstance(entries, tuple) or entries is None or getattr(entries, "size", 1) > SMALL:
         return f"{local.kind} {m}×{n}"
     return f"{local.kind} {value_text(entries)}"
 
 
-def table(record: Record) -> list[list[Cell]]:
+def table(record: Record, limit: int | None = None) -> list[list[Cell]]:
     """The rows of the table, the heading first; the same number of cells in each.
 
     A node has a row for each operand that a derivative can go to (one row, where it has none);
-    what belongs to the node stands in the first of them.
+    what belongs to the node stands in the first of them. Of more than `limit` nodes, those in
+    the middle are left out.
     """
     rows = [[Cell(title, "head") for title in _HEAD]]
-    for node in record.nodes:
+    nodes: list[TraceNode | None] = list(record.nodes)
+    if limit is not None and len(nodes) > limit:
+        half = max(limit // 2, 1)
+        nodes[half:-half] = [None]
+    for node in nodes:
+        if node is None:
+            left_out = f"… {len(record.nodes) - 2 * half} nodes …"
+            rows.append([Cell(left_out, "plain"), *[Cell("", "plain")] * (len(_HEAD) - 1)])
+            continue
         edges = [edge for edge in node.inputs if edge.node is not None]
         for position, edge in enumerate(edges or [None]):
             rows.append([*_node_cells(record, node, position == 0), *_edge_cells(record, edge)])
@@ -95,7 +108,9 @@ def _gradient(record: Record, value: object) -> str:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    """`text` without line breaks and control characters, which a terminal would obey."""
+    text = " ".join(text.split())
+    return text if text.isprintable() else "".join(c if c.isprintable() else "�" for c in text)
 
 
 def group_text(group: GroupFound) -> str:
@@ -104,7 +119,7 @@ def group_text(group: GroupFound) -> str:
     number = "" if group.local is None else f" = {value_text(group.local)}"
     return (
         f"these {count} nodes could be one {group.name} node: "
-        f"{', '.join(_one_line(node.label) for node in group.members)}\n"
+        f"{', '.join(_cut(_one_line(node.label), _MEMBER) for node in group.members)}\n"
         f"  local gradient {group.formula}{number}; saves {_operations(group.saved_forward)} "
         f"forward and {_operations(group.saved_backward)} backward"
     )
@@ -114,8 +129,23 @@ def _operations(count: int) -> str:
     return f"{count} operation{'' if count == 1 else 's'}"
 
 
-def render(record: Record, width: int | None = None, paint: Paint | None = None) -> str:
-    """The whole report as text, at most `width` columns wide (default: the terminal)."""
+def render(
+    record: Record,
+    width: int | None = None,
+    paint: Paint | None = None,
+    limit: int | None = LIMIT,
+) -> str:
+    """The whole report as text.
+
+    Parameters
+    ----------
+    width : int, optional
+        Columns of the table at most (default: the terminal's).
+    paint : callable, optional
+        ``paint(text, role)`` gives what is printed for a cell.
+    limit : int or None
+        Nodes and groups to show at most; None: all.
+    """
     width = width or shutil.get_terminal_size((100, 24)).columns
     where = f" at {record.file}:{record.line}" if record.file else ""
     values = ", ".join(value_text(value) for value in record.output_values)
@@ -125,9 +155,12 @@ def render(record: Record, width: int | None = None, paint: Paint | None = None)
     ]
     if not record.backward:
         lines.append("backward not run: pass upstream= in the form of the output")
-    lines += ["", *_layout(table(record), width, paint or _plain)]
-    for group in record.groups:
+    lines += ["", *_layout(table(record, limit), width, paint or _plain)]
+    groups = record.groups if limit is None else record.groups[: limit // 10]
+    for group in groups:
         lines += ["", group_text(group)]
+    if len(groups) < len(record.groups):
+        lines += ["", f"… and {len(record.groups) - len(groups)} more groups"]
     for note in record.notes:
         lines += ["", f"note: {note}"]
     return "\n".join(lines)
