@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from thalweg.errors import NoRuleError
 from thalweg.graph.kinds import Kind, Router, Scale, Wirtinger, Zero
 from thalweg.graph.primitive import implements
 from thalweg.ops._families import elementwise, interval, piecewise_constant
@@ -141,6 +142,29 @@ MAXIMUM = _choice("maximum", np.maximum, 1, _won, "max", r"\max({0}, {1})")
 MINIMUM = _choice("minimum", np.minimum, -1, _won, "min", r"\min({0}, {1})")
 FMAX = _choice("fmax", np.fmax, 1, _won_ignoring_nan, "fmax", r"\max({0}, {1})")
 FMIN = _choice("fmin", np.fmin, -1, _won_ignoring_nan, "fmin", r"\min({0}, {1})")
+
+
+@implements(np.clip)
+def clip(
+    a: Any,
+    a_min: Any = None,
+    a_max: Any = None,
+    out: Any = None,
+    *,
+    min: Any = None,
+    max: Any = None,
+    **keywords: Any,
+) -> Any:
+    # NumPy's definition: minimum(a_max, maximum(a, a_min)).
+    if keywords:
+        raise NoRuleError(f"np.clip: keywords {sorted(keywords)} have no rule")
+    low = min if a_min is None else a_min
+    high = max if a_max is None else a_max
+    if low is not None:
+        a = np.maximum(a, low)
+    if high is not None:
+        a = np.minimum(a, high)
+    return a if low is not None or high is not None else np.positive(a)
 
 
 def _sign_kind(out: Any, x: Any) -> Kind:

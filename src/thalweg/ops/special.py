@@ -126,8 +126,8 @@ XLOG1PY = elementwise(
 
 
 def safe_quotient(x: Any, y: Any) -> Any:
-    """x / y, and 0 where x is 0, even over 0."""
-    nothing = np.equal(x, 0)
+    """x / y, and 0 for 0 / 0."""
+    nothing = np.logical_and(np.equal(x, 0), np.equal(y, 0))
     return np.where(nothing, 0.0, x / np.where(nothing, 1.0, y))
 
 

@@ -264,7 +264,8 @@ def logsumexp(
     top = np.where(np.isfinite(top), top, 0.0)
     total = np.sum(b * np.exp(exponents - top), axis=axes, keepdims=True)
     sign = np.sign(total)
-    out = np.log(np.abs(total)) + top
+    with np.errstate(divide="ignore"):  # the sum is 0: −∞ is meant
+        out = np.log(np.abs(total)) + top
     if not keepdims:
         kept = tuple(n for i, n in enumerate(shape) if i not in axes)
         out, sign = np.reshape(out, kept), np.reshape(sign, kept)

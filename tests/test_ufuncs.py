@@ -1,0 +1,117 @@
+"""Every ufunc of NumPy has a rule or a reason; SciPy's are found when they are first met."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import scipy.special as sp
+
+import thalweg as tw
+from thalweg.graph.primitive import PRIMITIVES, UFUNCS
+from thalweg.scipy import special as ts
+
+#: ufuncs that no floating array can enter, with the reason.
+WITHOUT_RULE = {"isnat": "takes dates and time differences only"}
+
+#: SciPy's ufuncs that have a rule: the others are refused by name.
+SPECIAL = {name for name in ts.__all__ if isinstance(getattr(sp, name), np.ufunc)}
+
+
+def test_every_ufunc_has_a_rule_or_a_reason():
+    ufuncs = {name: f for name in dir(np) if isinstance(f := getattr(np, name), np.ufunc)}
+    assert len(ufuncs) >= 100
+    missing = {name for name, f in ufuncs.items() if f not in UFUNCS}
+    assert missing == set(WITHOUT_RULE)
+
+
+@pytest.mark.parametrize("name", sorted(SPECIAL))
+def test_scipys_ufuncs_are_handed_on(name):
+    assert getattr(ts, name) is getattr(sp, name)
+    assert getattr(sp, name) in UFUNCS
+
+
+def test_every_function_of_scipy_special_with_a_rule_is_exported():
+    for name in dir(sp):
+        f = getattr(sp, name)
+        if isinstance(f, np.ufunc) and f in UFUNCS:
+            assert name in ts.__all__, name
+
+
+def test_scipy_is_loaded_when_it_is_met():
+    code = (
+        "import sys, numpy as np, thalweg as tw\n"
+        "tw.grad(lambda x: np.log(1 / (1 + np.exp(-x))))(0.5)\n"
+        "assert not any(m.split('.')[0] == 'scipy' for m in sys.modules)\n"
+        "from scipy.special import expit\n"
+        "assert tw.grad(expit)(0.0) == 0.25\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_an_unknown_ufunc_is_named():
+    with pytest.raises(tw.errors.NoRuleError, match="airye"):
+        tw.grad(lambda x: sp.airye(x)[0])(1.0)
+
+
+@pytest.mark.parametrize(
+    ("f", "named"),
+    [
+        (lambda v: sp.jv(v, 2.0), "jv .* its order"),
+        (lambda a: sp.gammainc(a, 2.0), "gammainc .* its shape parameters"),
+        (lambda a: sp.betainc(a, 2.0, 0.5), "betainc .* its shape parameters"),
+        (lambda s: ts.zeta(s, 2.0), "zeta .* its exponent"),
+    ],
+)
+def test_a_parameter_without_a_rule_is_refused(f, named):
+    with pytest.raises(tw.errors.NoRuleError, match=named):
+        tw.grad(f)(1.5)
+    with pytest.raises(tw.errors.NoRuleError, match=named):
+        tw.jvp(f, (1.5,), (1.0,))
+
+
+@pytest.mark.parametrize("axis", [None, 0, -1, (0, 1)])
+def test_functions_give_scipys_values(axis):
+    x = np.random.default_rng(0).normal(0, 5, (3, 4))
+    b = np.random.default_rng(1).normal(0, 1, (3, 4))
+    for name in ("softmax", "log_softmax", "logsumexp"):
+        mine, theirs = getattr(ts, name)(x, axis=axis), getattr(sp, name)(x, axis=axis)
+        np.testing.assert_allclose(mine, theirs, rtol=1e-13)
+        assert np.shape(mine) == np.shape(theirs)
+        assert getattr(ts, name)(x.astype(np.float32), axis=axis).dtype == np.float32
+    for keepdims in (False, True):
+        mine = ts.logsumexp(x, axis=axis, b=b, keepdims=keepdims, return_sign=True)
+        theirs = sp.logsumexp(x, axis=axis, b=b, keepdims=keepdims, return_sign=True)
+        for m, t in zip(mine, theirs, strict=True):
+            np.testing.assert_allclose(m, t, rtol=1e-12)
+    np.testing.assert_allclose(ts.polygamma(2, x**2), sp.polygamma(2, x**2))
+    np.testing.assert_allclose(ts.multigammaln(7.5, 3), sp.multigammaln(7.5, 3))
+    np.testing.assert_allclose(ts.softplus(x), np.logaddexp(0, x))
+
+
+def test_logsumexp_and_softmax_at_infinities():
+    inf = np.inf
+    for row, total, shares in (
+        ([0.0, -inf], 0.0, [1, 0]),
+        ([inf, 0.0], inf, [1, 0]),
+        ([inf, inf], inf, [0.5, 0.5]),
+        ([-inf, -inf], -inf, [0.5, 0.5]),
+        ([1e300, -1e300], 1e300, [1, 0]),
+    ):
+        x = np.array(row)
+        assert ts.logsumexp(x) == total
+        np.testing.assert_array_equal(ts.softmax(x), shares)
+        np.testing.assert_array_equal(tw.grad(ts.logsumexp)(x), shares)
+        assert np.isfinite(tw.hvp(ts.logsumexp, (x,), (np.ones(2),))).all()
+    assert ts.logsumexp(np.array([])) == -inf
+    assert ts.logsumexp(np.array([-inf, 3.0]), b=np.array([1.0, 0.0])) == -inf
+    assert np.isnan(ts.logsumexp(np.array([0.0, np.nan])))
+
+
+def test_round_keywords_and_names():
+    x = np.array([1.26, -3.74])
+    out, _ = tw.vjp(lambda x: np.round(x, decimals=1), x)
+    np.testing.assert_array_equal(out, np.round(x, decimals=1))
+    assert PRIMITIVES["round"].labels.gate == "round"
