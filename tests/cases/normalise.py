@@ -30,8 +30,8 @@ CASES = [
       for name in ("SOFTMAX", "LOG_SOFTMAX") for shape, axes in _AXES),
     *(Case(name.lower(), _gate(name, axes=axes, keepdims=keepdims), (shape,),
            label=f"{name}-{shape}-{axes}-{keepdims}")
-      for name in ("LOGSUMEXP", "ROOT_SUM_SQUARE") for shape, axes in _AXES
-      for keepdims in (False, True) if shape != (3, 0) or name != "LOGSUMEXP"),
+      for name in ("LOGSUMEXP",) for shape, axes in _AXES
+      for keepdims in (False, True) if shape != (3, 0)),  # there the value is −∞
     Case("logsumexp", _gate("LOGSUMEXP", axes=(1,), keepdims=False),
          make=lambda rng: (800 * np.eye(3) + rng.standard_normal((3, 3)),), label="large"),
 ]  # fmt: skip

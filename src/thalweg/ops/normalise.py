@@ -1,4 +1,4 @@
-"""Sigmoid, softplus, softmax, log-sum-exp and the Euclidean norm: stable for every input.
+"""Sigmoid, softplus, softmax and log-sum-exp: stable for every input.
 
 They are what `thalweg.optimise.stabilise` puts in the place of the spelled-out forms. Each value
 is arranged so that no exponential can overflow; each partial is written with the stable forms
@@ -20,7 +20,6 @@ __all__ = [
     "LOGSUMEXP",
     "LOG_SIGMOID",
     "LOG_SOFTMAX",
-    "ROOT_SUM_SQUARE",
     "SIGMOID",
     "SOFTMAX",
     "SOFTPLUS",
@@ -162,19 +161,4 @@ LOGSUMEXP = _along_axes(
     lambda i, out, x, axes, keepdims: SumOver(axes, keepdims, SOFTMAX(x, axes=axes)),
     "logsumexp",
     r"\log \sum e^{{{0}}}",
-)
-
-
-def _norm_local(i: int, out: Any, x: Any, axes: tuple[int, ...], keepdims: bool) -> Kind:
-    shape = tuple(1 if axis in axes else n for axis, n in enumerate(x.shape))
-    return SumOver(axes, keepdims, safe_ratio(x, np.reshape(out, shape)))
-
-
-#: √Σ x² of a real array along axes, with derivative x / norm, 0 at the origin.
-ROOT_SUM_SQUARE = _along_axes(
-    "root_sum_square",
-    lambda x, axes, keepdims: np.sqrt(np.sum(x * x, axis=axes, keepdims=keepdims)),
-    _norm_local,
-    "norm",
-    r"\left\lVert {0} \right\rVert",
 )
