@@ -169,7 +169,9 @@ GEOMSPACE = _range("geomspace", np.geomspace, _geomspace_local)
 
 
 def _ends(start: Any, stop: Any) -> tuple[Any, Any]:
-    return tuple(x if type(x) is Node else np.asarray(x)[()] for x in (start, stop))  # type: ignore[return-value]
+    # Python numbers stay as they are: weak in promotion.
+    ends = [np.asarray(x) if isinstance(x, (list, tuple)) else x for x in (start, stop)]
+    return ends[0], ends[1]
 
 
 def _sampled(primitive: Primitive, start: Any, stop: Any, num: Any, endpoint: Any,

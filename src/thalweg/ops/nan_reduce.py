@@ -18,7 +18,7 @@ from thalweg.ops.reduce import (
     share,
 )
 from thalweg.ops.shape import astype
-from thalweg.ops.statistics import deviation_weights
+from thalweg.ops.statistics import deviation_weights, root, squared
 
 __all__: list[str] = []
 
@@ -31,9 +31,14 @@ def _filled(x: Any, fill: float) -> Any:
     return np.where(np.isnan(x), np.full((), fill, x.dtype), x)
 
 
+def _real(x: Any) -> Any:
+    """The dtype of |x|."""
+    return x.dtype.type(0).real.dtype
+
+
 def _valid_count(x: Any, axes: tuple[int, ...]) -> Any:
     """Entries that are numbers, as floats; the reduced axes are kept."""
-    real = x.dtype.type(0).real.dtype
+    real = _real(x)
     return np.sum(astype(_valid(x), real), axis=axes, keepdims=True)
 
 
@@ -69,7 +74,7 @@ NANPROD = reduction(
         np.isnan(x), np.zeros((), x.dtype), products_of_the_others(_filled(x, 1.0), axes)
     ),
     tex=r"\prod {0}",
-    routed=True,
+    passed=_valid,
 )
 NANMEAN = reduction(
     "nanmean", np.nanmean, _nanmean_weights, tex=r"\operatorname{{mean}}({0})", routed=True
@@ -83,10 +88,10 @@ FMIN_REDUCE = reduction(
     "fmin_reduce", np.fmin.reduce, _best_number_weights, tex=r"\min {0}", routed=True
 )
 NANVAR = reduction(
-    "nanvar", np.nanvar, _nanvar_weights, tex=r"\operatorname{{var}}({0})", routed=True
+    "nanvar", np.nanvar, _nanvar_weights, tex=r"\operatorname{{var}}({0})", passed=_valid
 )
 NANSTD = reduction(
-    "nanstd", np.nanstd, _nanstd_weights, tex=r"\operatorname{{std}}({0})", routed=True
+    "nanstd", np.nanstd, _nanstd_weights, tex=r"\operatorname{{std}}({0})", passed=_valid
 )
 
 
@@ -178,7 +183,7 @@ def nanmean(
     )
 
 
-def _implement_spread(function: Any, primitive: Primitive, masked: Any) -> None:
+def _implement_spread(function: Any, primitive: Primitive) -> None:
     name = f"np.{function.__name__}"
 
     @implements(function)
@@ -201,16 +206,17 @@ def _implement_spread(function: Any, primitive: Primitive, masked: Any) -> None:
         if where is True and mean is NOT_GIVEN:
             axes = normalise_axes(axis, a.ndim)
             return primitive(a, axes=axes, keepdims=bool(keepdims), ddof=ddof)
-        centre = {} if mean is NOT_GIVEN else {"mean": mean}
-        return masked(
-            _filled(a, 0.0),
-            axis=axis,
-            ddof=ddof,
-            keepdims=keepdims,
-            where=np.logical_and(where, _valid(a)),
-            **centre,
+        over = {"axis": axis, "where": where}
+        counted = np.sum(astype(_valid(a), _real(a)), keepdims=True, **over)
+        centre = (
+            np.sum(_filled(a, 0.0), keepdims=True, **over) / counted if mean is NOT_GIVEN else mean
         )
+        # Filled again after the centre is taken off: what is NaN adds nothing.
+        deviation = np.where(np.isnan(a), np.zeros((), a.dtype), a - centre)
+        total = np.sum(squared(deviation), keepdims=keepdims, **over)
+        variance = total / (np.reshape(counted, total.shape) - ddof)
+        return variance if primitive is NANVAR else root(variance)
 
 
-_implement_spread(np.nanvar, NANVAR, np.var)
-_implement_spread(np.nanstd, NANSTD, np.std)
+_implement_spread(np.nanvar, NANVAR)
+_implement_spread(np.nanstd, NANSTD)

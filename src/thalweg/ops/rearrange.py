@@ -211,15 +211,13 @@ _MODES = {
 
 def _pairs(given: Any, ndim: int) -> list[tuple[Any, Any]]:
     """A number, a pair, or pairs: one (before, after) an axis. Entries may be nodes."""
-    if type(given) is Node and given.ndim:
+    if isinstance(given, (Node, np.ndarray)) and given.ndim:
         given = list(given)
-    if not isinstance(given, (list, tuple, np.ndarray)) or np.ndim(given) == 0:
+    if not isinstance(given, (list, tuple)):
         return [(given, given)] * ndim
-    rows = [list(row) if np.ndim(row) else row for row in given]
-    if all(not isinstance(row, list) for row in rows):
-        low, high = rows[0], rows[-1]
-        return [(low, high)] * ndim
-    pairs = [(row[0], row[-1]) for row in rows]
+    if not any(isinstance(row, (list, tuple)) or getattr(row, "ndim", 0) for row in given):
+        return [(given[0], given[-1])] * ndim
+    pairs = [(row[0], row[-1]) for row in given]
     return pairs * ndim if len(pairs) == 1 else pairs
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from thalweg.errors import NoRuleError
-from thalweg.graph.kinds import IDENTITY, Diagonal, Kind, Router, SumOver, Zero
+from thalweg.graph.kinds import IDENTITY, Chain, Diagonal, Kind, Router, SumOver, Zero
 from thalweg.graph.node import Node
 from thalweg.graph.primitive import (
     Labels,
@@ -76,6 +76,7 @@ def reduction(
     tex: str,
     gate: str | None = None,
     routed: bool = False,
+    passed: Callable[[Any], Any] | None = None,
 ) -> Primitive:
     r"""Declare a reduction ``function(x, axis=…, keepdims=…, **params)``.
 
@@ -85,7 +86,11 @@ def reduction(
         ``weights(out, x, axes, **params)`` gives w with dout = Σ_axes w · dx; `out` comes with its
         reduced axes kept. None: ones.
     routed : bool
-        Zero weights are structural: an entry that lost has no influence, not even as NaN.
+        Zero weights are structural: an entry that lost has no influence, not even as NaN. Only
+        for weights that are piecewise constant: no derivative passes a zero one.
+    passed : callable, optional
+        ``passed(x)`` says which entries take part at all, where weights that may vanish by
+        chance can't say it.
     """
 
     def value(x: Any, axes: tuple[int, ...], keepdims: bool, **params: Any) -> Any:
@@ -97,7 +102,8 @@ def reduction(
         if weights is None:
             return SumOver(axes, keepdims)
         full = out if keepdims else with_reduced_axes(out, x, axes)
-        return SumOver(axes, keepdims, weights(full, x, axes, **params), routed)
+        sums = SumOver(axes, keepdims, weights(full, x, axes, **params), routed)
+        return sums if passed is None else Chain(sums, Router(passed(x)), x)
 
     def batch(operands: Any, batched: Any, params: Any) -> Any:
         return primitive(*operands, **{**params, "axes": tuple(a + 1 for a in params["axes"])})
@@ -119,6 +125,8 @@ def masked_reduction(
     ufunc: np.ufunc,
     weights: Callable[..., Any],
     of_initial: Callable[..., Kind],
+    *,
+    routed: bool = True,
 ) -> Primitive:
     """Declare ``ufunc.reduce(x, where=mask, initial=start)`` with operands x, mask[, start].
 
@@ -128,6 +136,8 @@ def masked_reduction(
         ``weights(out, x, axes, mask, initial, tie)`` as in `reduction`; initial None: not given.
     of_initial : callable
         The same arguments, but `out` as it is, give the kind of ∂out/∂initial.
+    routed : bool
+        As in `reduction`; if not, the mask routes by itself.
     """
 
     def value(x: Any, mask: Any, *initial: Any, axes: Any, keepdims: bool, tie: bool) -> Any:
@@ -144,7 +154,8 @@ def masked_reduction(
         if i == 2:
             return of_initial(out, x, axes, mask, initial, tie)
         full = out if keepdims else with_reduced_axes(out, x, axes)
-        return SumOver(axes, keepdims, weights(full, x, axes, mask, initial, tie), True)
+        sums = SumOver(axes, keepdims, weights(full, x, axes, mask, initial, tie), routed)
+        return sums if routed else Chain(sums, Router(mask), x)
 
     return register(
         Primitive(
@@ -260,7 +271,7 @@ def _masked_prod_initial(out: Any, x: Any, axes: Any, mask: Any, initial: Any, t
 
 
 MASKED_PROD = masked_reduction(
-    "masked_prod", np.multiply, _masked_prod_weights, _masked_prod_initial
+    "masked_prod", np.multiply, _masked_prod_weights, _masked_prod_initial, routed=False
 )
 
 

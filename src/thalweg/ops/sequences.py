@@ -13,6 +13,7 @@ from thalweg.graph.kinds import IDENTITY, Custom, Kind
 from thalweg.graph.node import Node
 from thalweg.graph.primitive import Labels, Primitive, implements, register
 from thalweg.ops._families import static
+from thalweg.ops.index import getitem
 from thalweg.ops.reduce import NOT_GIVEN
 from thalweg.ops.shape import astype
 
@@ -114,7 +115,8 @@ def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> An
                 "Shape of array too small to calculate a numerical gradient, "
                 "at least (edge_order + 1) elements are required."
             )
-        found.append(_gradient_along(f, along, step, edge_order))
+        # NumPy writes into an array like f, whatever the dtype of the spacing.
+        found.append(astype(_gradient_along(f, along, step, edge_order), f.dtype))
     return found[0] if len(axes) == 1 else tuple(found)
 
 
@@ -202,7 +204,7 @@ def _periodic(x: Any, xp: Any, fp: Any, period: Any) -> tuple[Any, Any, Any]:
     """Points and samples brought into one period, with a sample more at either end."""
     x, xp = np.remainder(x, period), np.remainder(xp, period)
     order = np.argsort(xp)
-    xp, fp = xp[order], fp[order]
+    xp, fp = getitem(xp, order), getitem(fp, order)
     xp = np.concatenate([xp[-1:] - period, xp, xp[:1] + period])
     return x, xp, np.concatenate([fp[-1:], fp, fp[:1]])
 
@@ -228,13 +230,14 @@ def interp(
         x, xp, fp = _periodic(x, xp, fp, abs(period))
         left = right = None
     n = xp.shape[0]
-    k = np.clip(np.searchsorted(xp, x, side="right") - 1, 0, max(n - 2, 0))
-    x0, f0 = xp[k], fp[k]
+    k = np.searchsorted(xp, x, side="right") - 1
+    k = np.minimum(np.maximum(k, 0), max(n - 2, 0))
+    x0, f0 = getitem(xp, k), getitem(fp, k)
     inside = f0
     if n > 1:
-        width = xp[k + 1] - x0
+        width = getitem(xp, k + 1) - x0
         width = np.where(np.equal(width, 0), 1.0, width)
-        inside = (fp[k + 1] - f0) / width * (x - x0) + f0
+        inside = (getitem(fp, k + 1) - f0) / width * (x - x0) + f0
     # From the last knot on there is nothing to the right: its own value, then `right`.
     last, first = xp[-1], xp[0]
     inside = np.where(np.equal(x, last), fp[-1], inside)
@@ -279,9 +282,9 @@ def _window(mode: Any, n: int, m: int) -> slice:
 
 
 def _sequence(x: Any, name: str) -> Any:
-    x = np.atleast_1d(x)
-    if x.ndim > 1:
-        raise ValueError("object too deep for desired array")
+    x = _array(x)
+    if x.ndim != 1:
+        raise ValueError(f"{name} must be one-dimensional, not of shape {x.shape}")
     if x.size == 0:
         raise ValueError(f"{name} cannot be empty")
     return x
@@ -289,7 +292,7 @@ def _sequence(x: Any, name: str) -> Any:
 
 @implements(np.convolve)
 def convolve(a: Any, v: Any, mode: Any = "full") -> Any:
-    a, v = _sequence(a, "a"), _sequence(v, "v")
+    a, v = _sequence(np.atleast_1d(a), "a"), _sequence(np.atleast_1d(v), "v")
     if v.shape[0] > a.shape[0]:
         a, v = v, a
     return CONVOLVE(a, v)[_window(mode, a.shape[0], v.shape[0])]

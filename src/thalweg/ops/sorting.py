@@ -11,6 +11,7 @@ from thalweg.errors import NoRuleError
 from thalweg.graph.kinds import Kind, Take, Zero
 from thalweg.graph.primitive import Labels, Primitive, implements, register
 from thalweg.ops._families import discrete, static
+from thalweg.ops.index import getitem
 
 __all__ = ["along_axis"]
 
@@ -125,8 +126,8 @@ def lexsort(keys: Any, axis: int = -1) -> Any:
             order = np.argsort(key, axis=axis, kind="stable")
         else:
             at = normalize_axis_index(axis, np.ndim(key))
-            again = np.argsort(key[along_axis(order, at)], axis=at, kind="stable")
-            order = order[along_axis(again, at)]
+            again = np.argsort(getitem(key, along_axis(order, at)), axis=at, kind="stable")
+            order = getitem(order, along_axis(again, at))
     return order
 
 

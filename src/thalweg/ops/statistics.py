@@ -20,7 +20,7 @@ from thalweg.ops.reduce import (
 )
 from thalweg.ops.shape import astype
 
-__all__ = ["deviation_weights", "quantile_ranks"]
+__all__ = ["deviation_weights", "root", "squared"]
 
 # ---- mean, var, std -------------------------------------------------------------------------
 
@@ -105,18 +105,20 @@ def _spread(
     if centre is NOT_GIVEN:
         centre = np.mean(x, axis=axis, keepdims=True, where=where)
     deviation = x - centre
-    squares = (
-        np.real(deviation * np.conj(deviation))
-        if np.iscomplexobj(deviation)
-        else deviation * deviation
-    )
-    total = np.sum(squares, axis=axis, keepdims=keepdims, where=where)
+    total = np.sum(squared(deviation), axis=axis, keepdims=keepdims, where=where)
     freedom = _counted(where, x, axis, keepdims, total.dtype) - ddof
     variance = total / np.maximum(freedom, np.zeros((), total.dtype))
-    return variance if primitive is VAR else _root(variance)
+    return variance if primitive is VAR else root(variance)
 
 
-def _root(variance: Any) -> Any:
+def squared(deviation: Any) -> Any:
+    """|x − mean|², as NumPy computes it."""
+    if np.iscomplexobj(deviation):
+        return np.real(deviation * np.conj(deviation))
+    return deviation * deviation
+
+
+def root(variance: Any) -> Any:
     """√variance with derivative 0 at 0."""
     still = np.equal(variance, 0)
     zero, one = np.zeros((), variance.dtype), np.ones((), variance.dtype)
