@@ -67,17 +67,17 @@ def hermitian_part(x: Any) -> Any:
 
 def lower(x: Any) -> Any:
     """The lower triangle with the diagonal; np.where, so what is cut off may be inf or nan."""
-    return np.where(np.tri(*x.shape[-2:], dtype=bool), x, _zero(x))
+    return np.where(np.tri(*x.shape[-2:], dtype=np.bool_), x, _zero(x))
 
 
 def strictly_lower(x: Any) -> Any:
     """The lower triangle without the diagonal."""
-    return np.where(np.tri(*x.shape[-2:], k=-1, dtype=bool), x, _zero(x))
+    return np.where(np.tri(x.shape[-2], x.shape[-1], -1, dtype=np.bool_), x, _zero(x))
 
 
 def upper(x: Any) -> Any:
     """The upper triangle with the diagonal."""
-    return np.where(np.tri(*x.shape[-2:], k=-1, dtype=bool), _zero(x), x)
+    return np.where(np.tri(x.shape[-2], x.shape[-1], -1, dtype=np.bool_), _zero(x), x)
 
 
 def _zero(x: Any) -> Any:
@@ -86,7 +86,7 @@ def _zero(x: Any) -> Any:
 
 def diagonal_of(x: Any) -> Any:
     """The main diagonals of a stack of square matrices."""
-    return np.sum(np.where(np.eye(x.shape[-1], dtype=bool), x, _zero(x)), axis=-1)
+    return np.sum(np.where(np.eye(x.shape[-1], dtype=np.bool_), x, _zero(x)), axis=-1)
 
 
 def scale_columns(x: Any, s: Any) -> Any:

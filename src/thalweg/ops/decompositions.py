@@ -86,7 +86,7 @@ def _cholesky_local(i: int, out: Any, a: Any, upper: bool) -> Kind:
     return Custom(push, pull, name="cholesky")
 
 
-CHOLESKY = register(
+CHOLESKY: Primitive = register(
     Primitive(
         name="cholesky",
         value=lambda a, upper: np.linalg.cholesky(a, upper=upper),
@@ -123,7 +123,7 @@ def _eigh_local(i: int, out: Any, a: Any, UPLO: str) -> Kind:
     return Custom(push, pull, name="eigh", absent=True)
 
 
-EIGH = register(
+EIGH: Primitive = register(
     Primitive(
         name="eigh",
         value=lambda a, UPLO: tuple(np.linalg.eigh(a, UPLO)),
@@ -136,11 +136,11 @@ EIGH = register(
 
 
 @implements(np.linalg.eigh)
-def eigh(a: Any, UPLO: str = "L") -> Any:
+def eigh(a: Any, UPLO: Any = "L") -> Any:
     return _EighResult(*items(EIGH(a, UPLO=UPLO)))
 
 
-def _eigvalsh_local(i: int, out: Any, a: Any, UPLO: str) -> Kind:
+def _eigvalsh_local(i: int, out: Any, a: Any, UPLO: Any) -> Kind:
     _, v = np.linalg.eigh(a, UPLO)
     return Custom(
         push=lambda t: real(np.sum(conj(v) * (hermitian_part(t) @ v), axis=-2)),
@@ -149,7 +149,7 @@ def _eigvalsh_local(i: int, out: Any, a: Any, UPLO: str) -> Kind:
     )
 
 
-EIGVALSH = register(
+EIGVALSH: Primitive = register(
     Primitive(
         name="eigvalsh",
         value=lambda a, UPLO: np.linalg.eigvalsh(a, UPLO),
@@ -189,7 +189,7 @@ def _eig_local(i: int, out: Any, a: Any) -> Kind:
     return Custom(push, pull, name="eig", absent=True)
 
 
-EIG = register(
+EIG: Primitive = register(
     Primitive(
         name="eig",
         value=lambda a: tuple(np.linalg.eig(a)),
@@ -219,7 +219,7 @@ def _order_value(found: Any, wanted: Any) -> Any:
     return matrix
 
 
-_ORDER = register(
+_ORDER: Primitive = register(
     Primitive(
         name="eigenvalue_order",
         value=_order_value,
@@ -241,7 +241,7 @@ def _eigvals_local(i: int, out: Any, a: Any) -> Kind:
     )
 
 
-EIGVALS = register(
+EIGVALS: Primitive = register(
     Primitive(
         name="eigvals",
         value=lambda a: np.linalg.eigvals(a),
@@ -282,7 +282,7 @@ def _svd_push(u: Any, s: Any, vh: Any, t: Any) -> tuple[Any, Any, Any]:
 
 
 def _svd_pull(u: Any, s: Any, vh: Any, cu: Any, cs: Any, cvh: Any) -> Any:
-    f = None if cu is None and cvh is None else _inverse_gaps(s * s)
+    f: Any = None if cu is None and cvh is None else _inverse_gaps(s * s)
     p: Any = None if cs is None else _on_diagonal(cs)
     rest: Any = None
     if cu is not None:
@@ -339,7 +339,7 @@ def _svd_local(i: int, out: Any, a: Any, full_matrices: bool, hermitian: bool) -
     return Custom(push, pull, name="svd", absent=True)
 
 
-SVD = register(
+SVD: Primitive = register(
     Primitive(
         name="svd",
         value=lambda a, full_matrices, hermitian: tuple(
@@ -367,7 +367,7 @@ def _svdvals_local(i: int, out: Any, a: Any, hermitian: bool) -> Kind:
     return Custom(push, pull, name="svdvals")
 
 
-SVDVALS = register(
+SVDVALS: Primitive = register(
     Primitive(
         name="svdvals",
         value=lambda a, hermitian: np.linalg.svd(a, compute_uv=False, hermitian=hermitian),
@@ -466,7 +466,7 @@ def _qr_local(i: int, out: Any, a: Any, mode: str) -> Kind:
     return Custom(push, pull, name="qr", absent=True)
 
 
-QR = register(
+QR: Primitive = register(
     Primitive(
         name="qr",
         value=lambda a, mode: tuple(np.linalg.qr(a, mode)),
@@ -476,7 +476,7 @@ QR = register(
         outputs=2,
     )
 )
-QR_R = register(
+QR_R: Primitive = register(
     Primitive(
         name="qr_r",
         value=lambda a, mode: np.linalg.qr(a, mode),

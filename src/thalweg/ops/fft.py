@@ -20,7 +20,12 @@ from thalweg.ops._matrices import conj
 
 __all__: list[str] = []
 
-_SWAPPED = {None: "forward", "backward": "forward", "ortho": "ortho", "forward": "backward"}
+_SWAPPED: dict[str | None, Any] = {
+    None: "forward",
+    "backward": "forward",
+    "ortho": "ortho",
+    "forward": "backward",
+}
 
 
 def _fitted(x: Any, axis: int, n: int) -> Any:

@@ -49,7 +49,7 @@ def _solve_local(i: int, out: Any, a: Any, b: Any) -> Kind:
     return through if i == 1 else Chain(through, MatMulRight(-out), out)
 
 
-SOLVE = register(
+SOLVE: Primitive = register(
     Primitive(
         name="solve",
         value=lambda a, b: np.linalg.solve(a, b),
@@ -70,7 +70,7 @@ def solve(a: Any, b: Any) -> Any:
 
 # ---- A⁻¹ and A⁺ -----------------------------------------------------------------------------
 
-INV = register(
+INV: Primitive = register(
     Primitive(
         name="inv",
         value=lambda a: np.linalg.inv(a),
@@ -111,7 +111,7 @@ def _pinv_local(i: int, out: Any, a: Any, cutoff: Any, hermitian: bool) -> Kind:
     return Custom(push, pull, name="pinv")
 
 
-PINV = register(
+PINV: Primitive = register(
     Primitive(
         name="pinv",
         value=lambda a, cutoff, hermitian: np.linalg.pinv(a, cutoff, hermitian),
@@ -195,7 +195,7 @@ def _lstsq_value(a: Any, b: Any, rcond: Any) -> tuple[Any, ...]:
     return x, residuals, np.asarray(rank)[()], s
 
 
-LSTSQ = register(
+LSTSQ: Primitive = register(
     Primitive(
         name="lstsq",
         value=_lstsq_value,
@@ -252,7 +252,7 @@ def _inner(x: Any, y: Any) -> Any:
     return np.sum(x * y, axis=(-2, -1), keepdims=True)
 
 
-COFACTOR = register(
+COFACTOR: Primitive = register(
     Primitive(
         name="cofactor",
         value=_cofactor_value,
@@ -285,7 +285,7 @@ def _turned(a: Any, rows: int, columns: int) -> Any:
     return a[..., ((turn + rows) % 3)[:, None], (turn + columns) % 3]
 
 
-DET = register(
+DET: Primitive = register(
     Primitive(
         name="det",
         value=lambda a: np.linalg.det(a),
@@ -323,7 +323,7 @@ def _slogdet_local(i: int, out: Any, a: Any) -> Kind:
     return Custom(push, pull, name="slogdet", absent=True)
 
 
-SLOGDET = register(
+SLOGDET: Primitive = register(
     Primitive(
         name="slogdet",
         value=lambda a: tuple(np.linalg.slogdet(a)),
@@ -398,7 +398,7 @@ def cond(x: Any, p: Any = None) -> Any:
     return np.linalg.norm(x, p, axis=(-2, -1)) * np.linalg.norm(inv(x), p, axis=(-2, -1))
 
 
-MATRIX_RANK = register(
+MATRIX_RANK: Primitive = register(
     Primitive(
         name="matrix_rank",
         value=lambda a, tol, rtol, hermitian: np.asarray(

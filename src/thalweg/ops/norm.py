@@ -71,7 +71,7 @@ def _batch(operands: Any, batched: Any, params: Any) -> Any:
     return np.reshape(flat, (x.shape[0], *(1,) * (x.ndim - 1))) if keepdims else flat
 
 
-NORM = register(
+NORM: Primitive = register(
     Primitive(
         name="norm",
         value=_value,

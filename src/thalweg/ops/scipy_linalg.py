@@ -96,7 +96,7 @@ def _strictly_upper(x: Any) -> Any:
     return transposed(strictly_lower(transposed(x)))
 
 
-SOLVE_TRIANGULAR = register(
+SOLVE_TRIANGULAR: Primitive = register(
     Primitive(
         name="solve_triangular",
         value=_triangular_value,
@@ -127,7 +127,7 @@ def _mirror_local(i: int, out: Any, a: Any, is_lower: bool, hermitian: bool) -> 
     return Custom(part, part, name="mirror")
 
 
-MIRROR = register(
+MIRROR: Primitive = register(
     Primitive(
         name="mirror",
         value=_mirror_value,
@@ -185,8 +185,8 @@ def _lu_local(i: int, out: Any, a: Any) -> Kind:
             d = np.concatenate((d, beside), axis=-1)
         return d, np.zeros(pivots.shape, pivots.dtype)
 
-    def pull(c: tuple[Any, Any]) -> Any:
-        c = c[0]
+    def pull(parts: tuple[Any, Any]) -> Any:
+        c: Any = parts[0]
         cl, cu = strictly_lower(c[..., :k, :k]), upper(c[..., :k, :k])
         if m > k:
             below = from_right(c[..., k:, :], t=True)
@@ -205,7 +205,7 @@ def _lu_local(i: int, out: Any, a: Any) -> Kind:
     return Custom(push, pull, name="lu")
 
 
-LU_FACTOR = register(
+LU_FACTOR: Primitive = register(
     Primitive(
         name="lu_factor",
         value=_lu_value,
@@ -227,7 +227,7 @@ def _permutation_value(pivots: Any, rows: int) -> Any:
     return matrix
 
 
-PERMUTATION = register(
+PERMUTATION: Primitive = register(
     Primitive(
         name="permutation",
         value=_permutation_value,
@@ -268,7 +268,7 @@ def _sylvester_local(i: int, out: Any, a: Any, b: Any, q: Any) -> Kind:
     )
 
 
-SYLVESTER = register(
+SYLVESTER: Primitive = register(
     Primitive(
         name="sylvester",
         value=_sylvester_value,
@@ -297,7 +297,7 @@ def _corner(x: Any) -> Any:
     return x[..., :n, n:]
 
 
-EXPM = register(
+EXPM: Primitive = register(
     Primitive(
         name="expm",
         value=lambda a: _each(lambda a: _sl.expm(a) if a.size else np.array(a), a),
@@ -347,7 +347,7 @@ def _frechet_local(i: int, out: Any, a: Any, e: Any) -> Kind:
     return Custom(push, pull, name="expm_frechet")
 
 
-EXPM_FRECHET = register(
+EXPM_FRECHET: Primitive = register(
     Primitive(
         name="expm_frechet",
         value=_frechet_value,
@@ -367,7 +367,7 @@ def _logm_value(a: Any) -> Any:
     return found.astype(np.complex64 if found.dtype.kind == "c" else np.float32)
 
 
-LOGM = register(
+LOGM: Primitive = register(
     Primitive(
         name="logm",
         value=_logm_value,
@@ -380,7 +380,7 @@ LOGM = register(
         batch="whether the result is real or complex differs an example",
     )
 )
-SQRTM = register(
+SQRTM: Primitive = register(
     Primitive(
         name="sqrtm",
         value=lambda a: _each(lambda a: _sl.sqrtm(a) if a.size else np.array(a), a),
@@ -422,7 +422,7 @@ def _unitary_local(i: int, out: Any, a: Any) -> Kind:
     return Custom(push, pull, name="polar")
 
 
-UNITARY = register(
+UNITARY: Primitive = register(
     Primitive(
         name="unitary_factor",
         value=lambda a: _each(lambda a: _sl.polar(a)[0] if a.size else np.array(a), a),
