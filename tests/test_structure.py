@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import thalweg as tw
+from tests.op_cases import CASES
 from thalweg.graph import kinds as k
 from thalweg.jacobian.structure import LocalJacobian, bytes_text
 from thalweg.ops.structural import items
@@ -223,6 +224,54 @@ def test_random_edges(data):
     check(k.SumOver(axes, keep, draw(shape, complex_)), out, result)
     order = tuple(data.draw(st.permutations(range(len(shape)))))
     check(k.Transpose(order), out, End(np.zeros(shape).transpose(order).shape, dtype))
+
+
+def leaves(value):
+    return value if type(value) is tuple else (value,)
+
+
+def random_like(rng, end):
+    """A direction of the form of an end, and the same as one long vector."""
+    parts = []
+    for part in leaves(end):
+        t = rng.standard_normal(np.shape(part))
+        if np.iscomplexobj(part):
+            t = t + 1j * rng.standard_normal(np.shape(part))
+        parts.append(np.asarray(t, part.dtype)[()])
+    flat = np.concatenate([np.reshape(part, -1) for part in parts])
+    return (tuple(parts) if type(end) is tuple else parts[0]), flat
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+def test_every_edge_of_every_operation(case):
+    """The matrix says what push and pull say, and its non-zeros lie within the structure."""
+    edges_hold(tw.trace(lambda *args: case.call(*args), *case.operands()))
+    if case.complex:
+        edges_hold(tw.trace(lambda *args: case.call(*args), *case.operands(complex_=True)))
+
+
+def edges_hold(trace):
+    rng = np.random.default_rng(5)
+    for node in trace:
+        for edge in node.inputs:
+            if edge.local is None or edge.local.shape[0] * edge.local.shape[1] > 10_000:
+                continue
+            try:
+                dense = edge.local.todense()
+            except tw.errors.DtypeError:  # linear over the reals only: push and pull serve
+                ends = (*leaves(node.value), *leaves(edge.value))
+                assert any(map(np.iscomplexobj, ends))
+                continue
+            assert edge.local.nnz >= np.count_nonzero(dense), (node, edge)
+            t, t_flat = random_like(rng, edge.value)
+            c, c_flat = random_like(rng, node.value)
+            pushed = np.concatenate([np.reshape(v, -1) for v in leaves(edge.local.push(t))])
+            pulled = np.concatenate([np.reshape(v, -1) for v in leaves(edge.local.pull(c))])
+            for found, expected in ((pushed, dense @ t_flat), (pulled, c_flat @ dense)):
+                if not np.iscomplexobj(found):
+                    expected = expected.real
+                scale = 1 + np.max(np.abs(expected), initial=0.0)
+                np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9 * scale)
 
 
 def test_names():

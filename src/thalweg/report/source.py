@@ -94,9 +94,8 @@ def _read(lines: list[str], tree: ast.Module) -> _File:
         elif isinstance(node, ast.AugAssign):
             _claim(file, node.target, node, node)
         elif isinstance(node, (ast.For, ast.AsyncFor)) and isinstance(node.target, ast.Name):
-            file.names[node] = (
-                node.target.id
-            )
+            # The next row is asked for by the statement, or by the expression that it loops over.
+            file.names[node] = node.target.id
             file.names.setdefault(node.iter, node.target.id)
     return file
 
