@@ -241,6 +241,11 @@ def test_a_clean_function_says_so():
     assert repr(found) == str(found)
 
 
+def test_an_input_that_is_the_output():
+    assert not tw.audit(lambda x: x, X)
+    assert [u.name for u in tw.audit(lambda x, y: (x, 1.0), X, X).unused] == ["y"]
+
+
 def test_one_cut_among_good_ways():
     def f(x):
         return np.sum(np.round(x) ** 2) + np.sum(x)

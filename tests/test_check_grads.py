@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import thalweg as tw
+from tests.op_cases import CASES
 from thalweg.errors import DtypeError, GradientCheckError, UserError
 from thalweg.jacobian.differences import along, rough
 
@@ -24,6 +25,12 @@ class Layer:
 
 def network(layer, x):
     return {"loss": np.sum(np.tanh(layer.w @ x + layer.b) ** 2), "hidden": layer.w @ x}
+
+
+def written(x):
+    x[0] = x[1] * 3
+    x += 1
+    return x
 
 
 RIGHT = {
@@ -47,6 +54,10 @@ RIGHT = {
     "constant": (lambda x: np.array([1.0, 2.0]), (np.array([1.0, 2.0]),)),
     "empty": (lambda x: x * 2, (np.zeros((0, 3)),)),
     "branch": (lambda x: x**2 if x > 0 else x**3, (1.5,)),
+    "product of zeros": (lambda x: np.prod(x), (np.zeros(4),)),
+    "writes to its argument": (lambda x: np.sum(written(x) ** 2), (np.array([1.0, 2.0]),)),
+    "a warning on the way": (lambda x: np.where(x > 0, np.log(x), x), (np.array([1.0, -2.0]),)),
+    "a gradient itself": (lambda x: tw.grad(lambda y: np.sum(y**4))(x), (np.array([1.0, 2.0]),)),
     "not a tuple": (lambda x: x**2, np.array([1.0, 2.0])),
     "integers beside": (lambda x: (x * 2, (x > 0).astype(int)), (np.array([1.0, 2.0]),)),
 }
@@ -229,6 +240,11 @@ def test_check_primitive_finds_a_value_that_changes_its_operand():
 def test_check_primitive_of_builtin_records():
     primitive = tw.graph.primitive.lookup("multiply")
     assert tw.check_primitive(primitive, np.ones((2, 3)), np.ones(3))
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if c.order][::40], ids=lambda case: case.id)
+def test_cases_of_the_op_table_pass(case):
+    assert tw.check_grads(case.call, case.operands(), order=1, directions=1)
 
 
 def test_differences_alone():

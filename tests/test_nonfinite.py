@@ -357,6 +357,27 @@ def test_a_fan_out_that_overflows():
     assert "several uses" in found.hint
 
 
+def own(pull):
+    return tw.primitive(
+        lambda x: 2 * x, local=lambda out, x: tw.kinds.Custom(lambda t: 2 * t, pull), name="t.own"
+    )
+
+
+def test_an_opaque_local_gradient_is_tried_out():
+    infinite, large = own(lambda c: c * np.inf), own(lambda c: c * 1e200)
+    assert look(lambda x: np.sum(infinite(x)), np.ones(2)).phase == "local"
+    assert look(lambda x: 1e200 * np.sum(large(x)), np.ones(2)).phase == "backward"
+
+
+def test_several_outputs():
+    def f(a):
+        q, r = np.linalg.qr(a)
+        return np.sum(np.log(r[1, 0] + 0 * q))  # fault
+
+    found = look(f, np.array([[1.0, 2.0], [3.0, 4.0]]))
+    assert (found.phase, found.gate, found.line) == ("forward", "log", line_of(f))
+
+
 def test_float32_overflow_has_its_own_limit():
     found = look(lambda x: np.sum(np.exp(x)), np.array([1.0, 100.0], np.float32))
     assert "88.7" in found.hint

@@ -233,6 +233,8 @@ def test_vmap_with_a_batching_rule():
         (lambda out, x: kinds.Transpose((1, 0)), "no permutation"),
         (lambda out, x: kinds.Take((slice(0, 2),), True), r"takes has shape \(2,\)"),
         (lambda out, x: kinds.Take((np.array([9]),), True), "out of bounds"),
+        (lambda out, x: kinds.Take((np.array([0, 0, 1]),), True), "names an entry twice"),
+        (lambda out, x: kinds.Put((np.array([0, 0, 1]),)), "names an entry twice"),
         (lambda out, x: kinds.DiagMinusRank1(x, 1), "axis 1"),
         (lambda out, x: kinds.Contract(("ij",), "i", 0, ()), "do not name the axes"),
         (lambda out, x: kinds.Custom(lambda t: t, lambda c: c[:2]), r"pull of operand 0 gave"),
@@ -283,6 +285,24 @@ def test_a_traced_array_from_outside_is_an_error():
 
     with pytest.raises(tw.errors.TracingError, match="not among the operands"):
         tw.grad(f)(3.0)
+
+
+def test_a_list_of_traced_arrays_is_an_error_that_says_what_to_do():
+    with pytest.raises(tw.errors.TracingError, match=r"np\.stack"):
+        tw.grad(lambda x: softplus([x, x])[0])(3.0)
+    np.testing.assert_allclose(softplus([0.0, 1.0]), softplus(np.array([0.0, 1.0])))
+
+
+def test_it_shows_in_a_trace():
+    def f(x):
+        y = softplus(x)
+        return y * y
+
+    shown = tw.trace(f, 0.0)
+    assert shown["y"].gate == "softplus"
+    assert shown["y"].inputs[0].local.kind in ("diagonal", "scale")
+    assert "softplus" in str(shown)
+    assert r"\operatorname{softplus}" in shown.to_latex()
 
 
 def test_an_exception_in_the_value_keeps_its_place():

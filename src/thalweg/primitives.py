@@ -23,6 +23,7 @@ from thalweg.graph.primitive import PRIMITIVES, Labels, Primitive, register
 from thalweg.jacobian.fit import misfit
 from thalweg.ops.structural import items
 from thalweg.transforms.linear import conform
+from thalweg.tree import flatten
 
 __all__ = ["UserPrimitive", "primitive"]
 
@@ -131,6 +132,11 @@ class UserPrimitive:
         x = unwrap(x)
         if type(x) is Node or type(x) in (int, float, complex, bool):
             return x
+        if any(type(part) is Node for part in flatten(x)[0]):
+            raise TracingError(
+                f"{self.name}: operand {i} is a {type(x).__name__} of traced arrays; make it one "
+                "array with np.stack, or pass them as operands of their own"
+            )
         try:
             value = np.asarray(x)
         except (ValueError, TypeError) as error:

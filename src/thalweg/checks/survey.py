@@ -76,6 +76,8 @@ class Leaves:
         full = list(self._all)
         for i, leaf in zip(self._varying, leaves, strict=True):
             full[i] = leaf
+        # Copies: a function may write to its arguments, and is called with plain arrays here.
+        full = [np.array(leaf) if isinstance(leaf, np.ndarray) else leaf for leaf in full]
         outputs, _ = flatten(self._f(*unflatten(self._structure, full)))
         return tuple(y for y in outputs if is_float(y))
 

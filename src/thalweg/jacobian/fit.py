@@ -72,13 +72,18 @@ def _reduced(kind: SumOver, x: Shape, out: Shape) -> str:
     return _expect(out, tuple(1 if i in kind.axes else n for i, n in kept), "the output")
 
 
-def _indexed(whole: Shape, index: Any, part: Shape, what: str) -> str:
-    """Indexing an array of no memory, so that the check costs nothing."""
+def _indexed(whole: Shape, index: Any, part: Shape, unique: bool, what: str) -> str:
+    """Indexing an array of no memory, so that the check costs nothing but for integer arrays."""
+    parts = index if type(index) is tuple else (index,)
+    repeats = unique and any(np.ndim(i) and np.asarray(i).dtype.kind in "iu" for i in parts)
+    places = np.arange(math.prod(whole)) if repeats else np.broadcast_to(0, math.prod(whole))
     try:
-        taken = np.broadcast_to(np.empty((), bool), whole)[index].shape
+        taken = np.reshape(places, whole)[index]
     except IndexError as error:
         return str(error)
-    return _expect(taken, part, what)
+    if repeats and len(np.unique(taken)) < taken.size:
+        return "the index names an entry twice, so the kind is Take(index, unique=False)"
+    return _expect(taken.shape, part, what)
 
 
 def _product(a: Shape, b: Shape, out: Shape) -> str:
@@ -146,8 +151,8 @@ _CHECKS: dict[type, Callable[[Any, Shape, Shape], str]] = {
         "" if math.prod(x) == math.prod(out) else f"{x} cannot be reshaped to {out}"
     ),
     Transpose: _permuted,
-    Take: lambda kind, x, out: _indexed(x, kind.index, out, "what the index takes"),
-    Put: lambda kind, x, out: _indexed(out, kind.index, x, "the place that the index names"),
+    Take: lambda kind, x, out: _indexed(x, kind.index, out, kind.unique, "what the index takes"),
+    Put: lambda kind, x, out: _indexed(out, kind.index, x, True, "the place that the index names"),
     MatMulLeft: lambda kind, x, out: _product(_shape(kind.matrix), x, out),
     MatMulRight: lambda kind, x, out: _product(x, _shape(kind.matrix), out),
     Contract: _contracted,

@@ -181,6 +181,19 @@ def _is_elementwise(node: TraceNode) -> bool:
     return bool(kinds) and all(type(kind) in _ELEMENTWISE for kind in kinds)
 
 
+def _is_opaque(kind: Kind) -> bool:
+    """Whether a kind is given as functions, without numbers to look at."""
+    if type(kind) is Chain:
+        return _is_opaque(kind.inner) or _is_opaque(kind.outer)
+    return type(kind) is Custom
+
+
+def _scaled(value: Any, factor: float) -> Any:
+    if type(value) is tuple:
+        return tuple(_scaled(part, factor) for part in value)
+    return value * np.asarray(value).dtype.type(factor)
+
+
 def _numbers(kind: Kind) -> Iterator[Any]:
     """The floating arrays that a kind holds."""
     if type(kind) is Chain:
@@ -290,8 +303,7 @@ class _Search:
             return None
         edge = found.node.inputs[found.edge]
         assert edge.local is not None
-        kind = edge.local.structure
-        if not any(_is_bad(number) for number in _numbers(kind)):
+        if not self._is_local(edge, found.node):
             return None
         at = found.at if _is_elementwise(found.node) else None
         ends: list[tuple[TraceNode | None, Any]] = [(found.node, found.node.value)]
@@ -303,6 +315,13 @@ class _Search:
         if sick:
             return found._replace(phase="constant")
         return found._replace(phase="local")
+
+    def _is_local(self, edge: TraceEdge, node: TraceNode) -> bool:
+        """Whether the local gradient itself is non-finite (what is opaque is tried out)."""
+        assert edge.local is not None
+        if _is_opaque(edge.local.structure):
+            return _is_bad(edge.local.pull(_scaled(node.upstream, 1e-100)))
+        return any(_is_bad(number) for number in _numbers(edge.local.structure))
 
     # ---- the report ----------------------------------------------------------------------
 
