@@ -27,11 +27,15 @@ _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def blocks(path):
-    """(language, text, line) of the fenced blocks of a page."""
+    """(language, text, line) of the fenced blocks; not of those that a comment leads.
+
+    ``<!-- … -->`` before a block says that it is an excerpt, which another test holds.
+    """
     text = path.read_text(encoding="utf-8")
     return [
         (found[1], found[2], text.count("\n", 0, found.start()) + 2)
         for found in _BLOCK.finditer(text)
+        if not text[: found.start()].rstrip().endswith("-->")
     ]
 
 
@@ -42,7 +46,8 @@ def name_of(path):
 @pytest.mark.parametrize("name", MODULES)
 def test_docstring_examples(name):
     failures, _ = doctest.testmod(
-        importlib.import_module(name), optionflags=doctest.NORMALIZE_WHITESPACE
+        importlib.import_module(name),
+        optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS,
     )
     assert failures == 0
 
@@ -53,17 +58,33 @@ def test_examples_on_the_pages(path):
     namespace = {"__name__": "__main__"}
     found = blocks(path)
     for position, (language, code, line) in enumerate(found):
-        if language != "python":
-            continue
-        source = "\n" * (line - 1) + code
-        filename = str(path)
-        linecache.cache[filename] = (len(source), None, source.splitlines(True), filename)
-        printed = io.StringIO()
-        with contextlib.redirect_stdout(printed):
-            exec(compile(source, filename, "exec"), namespace)
-        after = found[position + 1] if position + 1 < len(found) else ("", "", 0)
-        if after[0] == "text":
-            assert printed.getvalue().rstrip() == after[1].rstrip(), f"{path}:{line}"
+        if language in ("python", "pycon") and ">>> " in code:
+            _run_session(code, namespace, path, line)
+        elif language == "python":
+            printed = _run_program(code, namespace, path, line)
+            after = found[position + 1] if position + 1 < len(found) else ("", "", 0)
+            if after[0] == "text":
+                assert printed.rstrip() == after[1].rstrip(), f"{path}:{line}"
+
+
+def _run_session(code, namespace, path, line):
+    parsed = doctest.DocTestParser().get_doctest(code, namespace, str(path), str(path), line)
+    runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS)
+    printed = io.StringIO()
+    failed, _ = runner.run(parsed, out=printed.write, clear_globs=False)
+    assert failed == 0, printed.getvalue()
+    namespace.update(parsed.globs)
+
+
+def _run_program(code, namespace, path, line):
+    """What it prints; its source can be looked up, so that traces name its variables."""
+    source = "\n" * (line - 1) + code
+    filename = str(path)
+    linecache.cache[filename] = (len(source), None, source.splitlines(True), filename)
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(source, filename, "exec"), namespace)
+    return printed.getvalue()
 
 
 @pytest.mark.parametrize("path", PAGES, ids=name_of)
@@ -87,7 +108,8 @@ def test_console_sessions_on_the_pages(path, capsys, monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("path", PAGES, ids=name_of)
 def test_links_lead_somewhere(path):
-    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", path.read_text(encoding="utf-8")):
+    prose = re.sub(r"`[^`]*`", "", _BLOCK.sub("", path.read_text(encoding="utf-8")))
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", prose):
         if "://" not in target:
             assert (path.parent / target).exists() or not (ROOT / "src").exists(), target
 

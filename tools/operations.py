@@ -19,6 +19,17 @@ from thalweg.tree import flatten, unflatten
 STRUCTURAL = frozenset(["input", "constant", "item"])
 
 
+#: What a built-in's name may have before a dot; a user's primitive has its module there.
+_PREFIXES = frozenset(["np", "special", "linalg"])
+
+
+def built_in() -> list[str]:
+    """Names of our own primitives, those of SciPy's functions among them."""
+    prefixes = ((name, name.rpartition(".")[0]) for name in PRIMITIVES)
+    ours = [name for name, prefix in prefixes if not prefix or prefix in _PREFIXES]
+    return sorted(name for name in ours if name not in STRUCTURAL)
+
+
 class Seen(NamedTuple):
     """What running the op table showed about one primitive.
 
@@ -118,7 +129,7 @@ def _row(primitive: Primitive, seen: Seen) -> str:
 def page() -> str:
     """docs/operations.md."""
     seen = observe()
-    names = sorted(name for name in PRIMITIVES if name not in STRUCTURAL)
+    names = built_in()
     rows = [_row(PRIMITIVES[name], seen[name]) for name in names]
     return "\n".join(
         [

@@ -9,10 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from tools import numpy_functions, operations
+from tools import numpy_functions, operations, public_names
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-PAGES = {"numpy.md": numpy_functions.page, "operations.md": operations.page}
+PAGES = {
+    "api.md": public_names.page,
+    "numpy.md": numpy_functions.page,
+    "operations.md": operations.page,
+}
 
 
 def differences(name: str) -> list[str]:
