@@ -58,6 +58,10 @@ CASES = [
     Case("linspace", lambda a, b: np.logspace(a, 2.0, 4, base=b), ((), ()), _ENDS, label="base"),
     *[
         Case(function.__name__, lambda x, f=function: x * f(x, x + 1.0), ((3,),))
-        for function in (np.array_equal, np.array_equiv, np.allclose, np.isclose)
+        for function in (np.array_equal, np.array_equiv, np.allclose, np.isclose, np.isin)
+    ],
+    *[
+        Case(function.__name__, lambda x, f=function: x * f(x), ((3,),))
+        for function in (np.isposinf, np.isneginf)
     ],
 ]  # fmt: skip

@@ -124,6 +124,8 @@ CASES = [
         (((4,), (2,)), lambda p, q: np.polysub(p, q)),
         (((4,),), lambda p: np.polyder(p)),
         (((4,),), lambda p: np.polyder(p, 2)),
+        (((4,),), lambda p: np.polyint(p)),
+        (((4,), (2,)), lambda p, k: np.polyint(p, 2, k)),
     ),
 ]  # fmt: skip
 

@@ -49,7 +49,7 @@ def _recurrence_value(a: Any, b: Any, axis: int) -> Any:
     result = np.empty(b.shape, np.result_type(a, b))
     factors, terms, rows = (np.moveaxis(x, axis, 0) for x in (a, b, result))
     if b.size == b.shape[axis]:  # one sequence: Python numbers are faster than arrays of one
-        state = 0.0
+        state: Any = 0.0
         found = []
         for factor, term in zip(factors.ravel().tolist(), terms.ravel().tolist(), strict=True):
             state = factor * state + term
@@ -89,7 +89,7 @@ def _batch_recurrence(operands: Any, batched: Any, params: Any) -> Any:
     return RECURRENCE(a, b, axis=params["axis"] + 1)
 
 
-RECURRENCE = register(
+RECURRENCE: Primitive = register(
     Primitive(
         name="linear_recurrence",
         value=_recurrence_value,

@@ -25,7 +25,7 @@ def _diagonal_local(i: int, out: Any, x: Any, offset: int) -> Kind:
     return Take(_places(out.shape[-1], offset), True)
 
 
-DIAGONAL = register(
+DIAGONAL: Primitive = register(
     Primitive(
         name="diagonal",
         value=lambda x, offset: np.diagonal(x, offset, -2, -1),
@@ -43,7 +43,7 @@ def _diag_value(x: Any, offset: int) -> Any:
     return matrix
 
 
-DIAG = register(
+DIAG: Primitive = register(
     Primitive(
         name="diag",
         value=_diag_value,
@@ -89,18 +89,23 @@ def diagflat(v: Any, k: int = 0) -> Any:
     return DIAG(np.ravel(v), offset=int(k))
 
 
+def _lower(m: Any, k: int) -> Any:
+    """Where the last two axes are on or below the diagonal k (of a square, for a vector)."""
+    return np.tri(m.shape[-2] if m.ndim > 1 else m.shape[-1], m.shape[-1], k, bool)
+
+
 def _triangle(m: Any, inside: Any) -> Any:
     return np.where(inside, m, np.zeros((), m.dtype))
 
 
 @implements(np.tril)
 def tril(m: Any, k: int = 0) -> Any:
-    return _triangle(m, np.tri(*m.shape[-2:], k=k, dtype=bool))
+    return _triangle(m, _lower(m, k))
 
 
 @implements(np.triu)
 def triu(m: Any, k: int = 0) -> Any:
-    return _triangle(m, ~np.tri(*m.shape[-2:], k=k - 1, dtype=bool))
+    return _triangle(m, ~_lower(m, k - 1))
 
 
 @implements(np.vander)

@@ -37,7 +37,7 @@ def _concatenate_local(i: int, out: Any, *parts: Any, axis: int) -> Kind:
     return Put(_along(axis, slice(start, start + parts[i].shape[axis])))
 
 
-CONCATENATE = register(
+CONCATENATE: Primitive = register(
     Primitive(
         name="concatenate",
         value=lambda *parts, axis: np.concatenate(parts, axis=axis),
@@ -48,7 +48,7 @@ CONCATENATE = register(
         ),
     )
 )
-STACK = register(
+STACK: Primitive = register(
     Primitive(
         name="stack",
         value=lambda *parts, axis: np.stack(parts, axis=axis),

@@ -57,7 +57,7 @@ def rot90(m: Any, k: int = 1, axes: Any = (0, 1)) -> Any:
     return flip(np.swapaxes(m, first, second), second) if turns == 3 else m
 
 
-ROLL = register(
+ROLL: Primitive = register(
     Primitive(
         name="roll",
         value=lambda x, shift, axis: np.roll(x, shift, axis),
@@ -181,7 +181,7 @@ def insert(arr: Any, obj: Any, values: Any, axis: Any = None) -> Any:
 
 # ---- pad --------------------------------------------------------------------------------------
 
-PAD = register(
+PAD: Primitive = register(
     Primitive(
         name="pad",
         value=lambda x, widths, constants: np.pad(x, widths, constant_values=constants),
@@ -197,8 +197,13 @@ PAD = register(
     )
 )
 
-_STATISTICS = {"maximum": np.max, "minimum": np.min, "mean": np.mean, "median": np.median}
-_MODES = {
+_STATISTICS: dict[str, Any] = {
+    "maximum": np.max,
+    "minimum": np.min,
+    "mean": np.mean,
+    "median": np.median,
+}
+_MODES: dict[str, dict[str, Any]] = {
     "constant": {"constant_values": 0},
     "linear_ramp": {"end_values": 0},
     "edge": {},

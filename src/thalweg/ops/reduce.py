@@ -182,7 +182,7 @@ def _reduce(
     axes, keepdims = normalise_axes(axis, np.ndim(x)), bool(keepdims)
     if where is True and initial is NOT_GIVEN:
         return plain(x, axes=axes, keepdims=keepdims, **params)
-    start = () if initial is NOT_GIVEN or initial is None else (initial,)
+    start: tuple[Any, ...] = () if initial is NOT_GIVEN or initial is None else (initial,)
     # Against a constant a tie gives the variable nothing, as in np.maximum (docs: kinks).
     tie = bool(start) and type(start[0]) is Node and start[0].active
     return masked(x, where, *start, axes=axes, keepdims=keepdims, tie=tie)

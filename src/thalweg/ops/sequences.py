@@ -177,7 +177,7 @@ def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
 
 # ---- unwrap -----------------------------------------------------------------------------------
 
-UNWRAP = register(
+UNWRAP: Primitive = register(
     Primitive(
         name="unwrap",
         value=lambda p, **params: np.unwrap(p, **params),
@@ -259,7 +259,7 @@ def _full_local(i: int, out: Any, a: Any, v: Any) -> Kind:
     )
 
 
-CONVOLVE = register(
+CONVOLVE: Primitive = register(
     Primitive(
         name="convolve",
         value=lambda a, v: np.convolve(a, v, "full"),
@@ -323,10 +323,6 @@ def polyval(p: Any, x: Any) -> Any:
     return y
 
 
-def _polynomial(function: Any, rule: Callable[..., Any]) -> None:
-    implements(function)(rule)
-
-
 def _padded_sum(sign: int) -> Callable[..., Any]:
     def combine(a1: Any, a2: Any) -> Any:
         a1, a2 = np.atleast_1d(a1), np.atleast_1d(a2)
@@ -337,8 +333,8 @@ def _padded_sum(sign: int) -> Callable[..., Any]:
     return combine
 
 
-_polynomial(np.polyadd, _padded_sum(1))
-_polynomial(np.polysub, _padded_sum(-1))
+implements(np.polyadd)(_padded_sum(1))
+implements(np.polysub)(_padded_sum(-1))
 
 
 @implements(np.polyder)
@@ -347,4 +343,18 @@ def polyder(p: Any, m: int = 1) -> Any:
         raise ValueError("Order of derivative must be positive (see polyint)")
     for _ in range(m):
         p = p[:-1] * np.arange(p.shape[0] - 1, 0, -1)
+    return p
+
+
+@implements(np.polyint)
+def polyint(p: Any, m: int = 1, k: Any = None) -> Any:
+    if m < 0:
+        raise ValueError("Order of integral must be positive (see polyder)")
+    constants = [0.0] * m if k is None else list(np.atleast_1d(k))
+    constants = constants * m if len(constants) == 1 else constants
+    if len(constants) < m:
+        raise ValueError("k must be a scalar or a rank-1 array of length 1 or >m.")
+    p = _array(p)
+    for constant in constants[:m]:
+        p = np.append(p / np.arange(p.shape[0], 0, -1), constant)
     return p

@@ -23,7 +23,7 @@ def _batch_reshape(operands: Any, batched: Any, params: Any) -> Any:
     return RESHAPE(x, shape=(x.shape[0], *params["shape"]))
 
 
-RESHAPE = register(
+RESHAPE: Primitive = register(
     Primitive(
         name="reshape",
         value=lambda x, shape: np.reshape(x, shape),
@@ -32,7 +32,7 @@ RESHAPE = register(
         batch=_batch_reshape,
     )
 )
-TRANSPOSE = register(
+TRANSPOSE: Primitive = register(
     Primitive(
         name="transpose",
         value=lambda x, axes: np.transpose(x, axes),
@@ -53,7 +53,7 @@ def _batch_broadcast(operands: Any, batched: Any, params: Any) -> Any:
     return BROADCAST_TO(x, shape=(x.shape[0], *shape))
 
 
-BROADCAST_TO = register(
+BROADCAST_TO: Primitive = register(
     Primitive(
         name="broadcast_to",
         value=lambda x, shape: np.broadcast_to(x, shape),
@@ -62,7 +62,7 @@ BROADCAST_TO = register(
         batch=_batch_broadcast,
     )
 )
-ASTYPE = register(
+ASTYPE: Primitive = register(
     Primitive(
         name="astype",
         value=lambda x, dtype: np.asarray(x).astype(dtype)[()],
@@ -93,7 +93,8 @@ def reshape(x: Any, /, shape: Any, order: str = "C", *, copy: bool | None = None
     static("np.reshape", shape=shape)
     shape = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
     if copy is False:
-        np.reshape(x.value, shape, order=order, copy=False)  # raises where it can't be a view
+        options: dict[str, Any] = {"order": order, "copy": False}
+        np.reshape(x.value, shape, **options)  # raises where it can't be a view
     if shape.count(-1) == 1:
         known = math.prod(n for n in shape if n != -1)
         if known:  # else NumPy says what is wrong
@@ -135,7 +136,7 @@ def swapaxes(a: Any, axis1: int, axis2: int) -> Any:
     return _transpose(a, tuple(axes))
 
 
-@implements(np.matrix_transpose)
+@implements(np.matrix_transpose, np.linalg.matrix_transpose)
 def matrix_transpose(x: Any, /) -> Any:
     if x.ndim < 2:
         raise ValueError(f"Input array must be at least 2-dimensional, but it is {x.ndim}")

@@ -31,7 +31,7 @@ def _sort_local(i: int, out: Any, x: Any, axis: int) -> Kind:
     return Take(along_axis(np.argsort(x, axis=axis, kind="stable"), axis), True)
 
 
-SORT = register(
+SORT: Primitive = register(
     Primitive(
         name="sort",
         value=lambda x, axis: np.sort(x, axis=axis),
@@ -50,7 +50,7 @@ def _partition_local(i: int, out: Any, x: Any, kth: Any, axis: int) -> Kind:
     return Take(along_axis(order[along_axis(ranks, axis)], axis), True)
 
 
-PARTITION = register(
+PARTITION: Primitive = register(
     Primitive(
         name="partition",
         value=lambda x, kth, axis: np.partition(x, kth, axis=axis),
@@ -138,7 +138,7 @@ def _unique_value(x: Any, part: int, **options: Any) -> Any:
     return np.unique(x, return_index=True, return_inverse=True, return_counts=True, **options)[part]
 
 
-UNIQUE_INDEX = register(
+UNIQUE_INDEX: Primitive = register(
     Primitive(
         name="unique_index",
         value=_unique_value,

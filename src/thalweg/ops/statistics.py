@@ -177,7 +177,7 @@ def _quantile_weights(
 ) -> Any:
     # Every method is an average of at most two neighbours in rank: which ones, NumPy tells us
     # itself when asked for the quantile of 0, 1, …, n − 1.
-    function = np.percentile if percent else np.quantile
+    function: Any = np.percentile if percent else np.quantile
     position = function(np.arange(float(count(x, axes))), q, method=method)
     return _at_position(quantile_ranks(x, axes), position, x.dtype)
 
