@@ -29,6 +29,7 @@ from thalweg.ops import (  # noqa: F401 - registers the operations
     norm,
     rearrange,
     reduce,
+    selection,
     sequences,
     shape,
     sorting,

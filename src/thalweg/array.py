@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from thalweg.array_callbacks import CALLBACKS
 from thalweg.array_methods import ArrayMethods
 from thalweg.errors import DtypeError, ShapeError, TracingError
 from thalweg.graph.node import (
@@ -74,6 +75,9 @@ class Array(ArrayMethods):
     def __array_function__(
         self, function: Callable[..., Any], _types: Any, args: Any, kwargs: Any
     ) -> Any:
+        callback = CALLBACKS.get(function)
+        if callback is not None:
+            return callback(*args, **kwargs)
         rewrite = REWRITES.get(function)
         if rewrite is not None:
             return _rewrite(*rewrite, args, kwargs)

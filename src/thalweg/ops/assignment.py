@@ -13,7 +13,7 @@ import numpy as np
 from thalweg.errors import DtypeError
 from thalweg.graph.node import Node
 from thalweg.graph.primitive import lookup
-from thalweg.ops.index import add_at, as_array, getitem, setitem
+from thalweg.ops.index import add_at, along_axis, as_array, getitem, setitem
 
 __all__ = ["REWRITES", "set_flat", "write_at"]
 
@@ -94,7 +94,7 @@ def _putmask(a: Any, /, mask: Any, values: Any) -> Any:
 
 
 @_rewrites(np.copyto, "dst")
-def _copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = True) -> Any:
+def _copyto(dst: Any, src: Any, casting: Any = "same_kind", where: Any = True) -> Any:
     source = as_array(src)
     weak = not isinstance(src, (Node, np.ndarray, np.generic))
     if not weak and not np.can_cast(source.dtype, dst.dtype, casting):
@@ -110,17 +110,7 @@ def _copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = True) -
 def _put_along_axis(arr: Any, indices: Any, values: Any, axis: Any) -> Any:
     if axis is None:
         return np.reshape(setitem(_flat(arr), np.ravel(_plain(indices)), values), arr.shape)
-    positions = np.asarray(_plain(indices))
-    axis = axis % len(arr.shape)
-    if positions.ndim != len(arr.shape):
-        raise ValueError("`indices` and `arr` must have the same number of dimensions")
-    index = tuple(
-        positions
-        if other == axis
-        else np.reshape(np.arange(n), (-1, *(1,) * (len(arr.shape) - other - 1)))
-        for other, n in enumerate(arr.shape)
-    )
-    return setitem(arr, index, values)
+    return setitem(arr, along_axis(arr.shape, np.asarray(_plain(indices)), axis), values)
 
 
 @_rewrites(np.fill_diagonal, "a")

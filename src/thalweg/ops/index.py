@@ -19,7 +19,7 @@ from thalweg.graph.node import Node, apply
 from thalweg.graph.primitive import Labels, Primitive, implements, register
 from thalweg.ops._families import front
 
-__all__ = ["GETITEM", "add_at", "as_array", "getitem", "index_of", "reads", "setitem"]
+__all__ = ["GETITEM", "add_at", "along_axis", "as_array", "getitem", "index_of", "reads", "setitem"]
 
 
 class Slot(NamedTuple):
@@ -110,7 +110,7 @@ class _Layout(NamedTuple):
 
     advanced: bool  # there are index arrays at all
     separated: bool  # they are not next to each other: NumPy then puts their axes in front
-    place: int  # first of their axes in the result
+    start: int  # first of their axes in the result
     depth: int  # how many axes they have
     ndim: int  # of the result
 
@@ -161,11 +161,11 @@ def _move(x: Any, source: int, target: int) -> Any:
 class _BatchedIndex(NamedTuple):
     """An index for all examples at once.
 
-    ``result = read(x[index])`` has the batch axis in front; ``write(value)`` lays a value out for
-    x[index] = value.
+    ``read(x[template])`` has the batch axis in front; ``write(value)`` lays a value out for
+    x[template] = value.
     """
 
-    index: tuple[Any, ...]
+    template: tuple[Any, ...]
     read: Callable[[Any], Any]
     write: Callable[[Any, bool], Any]
 
@@ -182,7 +182,7 @@ def _batch_index(
     filled = _fill(template, arrays)
     marks = tuple(type(part) is Slot and batched[part.number] for part in template)
     layout = _layout(filled, marks, x_ndim)
-    depth, place = layout.depth, layout.place
+    depth, place = layout.depth, layout.start
     if not any(marks):
         # x[:, index]: the batch axis is in front, unless NumPy puts the index axes there.
         spot = depth if layout.separated else 0
@@ -200,7 +200,7 @@ def _batch_index(
     )
     if not layout.advanced:
         layout = _layout(full, (False,) * len(full), x_ndim)
-        place = 0 if layout.separated else layout.place
+        place = 0 if layout.separated else layout.start
     ndim = layout.ndim if layout.depth == depth else layout.ndim - layout.depth + depth
     if x_batched:
         # (B, *index axes, *rest): the counter is an index array too, and stands in front.
@@ -245,7 +245,7 @@ def _batch_getitem(operands: Any, batched: Any, params: dict[str, Any]) -> Any:
     plan = _batch_index(params["index"], tuple(arrays), batched[1:], ndim, size, batched[0])
     if plan is None:
         return NotImplemented
-    return plan.read(getitem(x, plan.index))
+    return plan.read(getitem(x, plan.template))
 
 
 def _batch_writing(write: Callable[..., Any]) -> Callable[..., Any]:
@@ -258,7 +258,7 @@ def _batch_writing(write: Callable[..., Any]) -> Callable[..., Any]:
             return NotImplemented
         if not batched[0]:
             x = np.broadcast_to(x, (size, *x.shape))
-        return write(x, plan.index, plan.write(value, batched[1]))
+        return write(x, plan.template, plan.write(value, batched[1]))
 
     return batch
 
@@ -293,6 +293,18 @@ def getitem(x: Any, index: Any) -> Any:
     """x[index], with traced index arrays where they occur."""
     template, nodes = _split(index)
     return apply(GETITEM, (x, *nodes) if nodes else (x,), {"index": template})
+
+
+def along_axis(shape: tuple[int, ...], indices: Any, axis: int) -> tuple[Any, ...]:
+    """The index by which np.take_along_axis and np.put_along_axis reach their entries."""
+    ndim = len(shape)
+    if len(indices.shape) != ndim:
+        raise ValueError("`indices` and `arr` must have the same number of dimensions")
+    axis = np.lib.array_utils.normalize_axis_index(axis, ndim)
+    return tuple(
+        indices if k == axis else np.reshape(np.arange(n), (n, *(1,) * (ndim - k - 1)))
+        for k, n in enumerate(shape)
+    )
 
 
 def index_of(node: Node) -> tuple[Any, ...]:
