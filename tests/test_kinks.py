@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 import re
 from pathlib import Path
 
@@ -151,10 +150,3 @@ def test_masks_in_arrays():
         np.testing.assert_array_equal(g, [0, 0, 0.25, 0, 0])
         h = tw.hvp(lambda x: np.sum(np.where(x > 0, np.sqrt(x), 0.0)[:3]), (x,), (np.ones(5),))
     np.testing.assert_array_equal(h, [0, 0, -1 / 32, 0, 0])
-
-
-def test_documents_examples():
-    for name in ("complex.md",):
-        failures, tried = doctest.testfile(str(DOCS / name), module_relative=False)
-        assert tried
-        assert not failures

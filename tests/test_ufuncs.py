@@ -115,3 +115,9 @@ def test_round_keywords_and_names():
     out, _ = tw.vjp(lambda x: np.round(x, decimals=1), x)
     np.testing.assert_array_equal(out, np.round(x, decimals=1))
     assert PRIMITIVES["round"].labels.gate == "round"
+
+
+def test_real_if_close_is_of_the_values_only_where_they_are_real():
+    assert tw.grad(lambda x: np.real_if_close(x) * 2)(1.5) == 2
+    with pytest.raises(tw.errors.NoRuleError, match=r"np\.real\(a\)"):
+        tw.grad(lambda x: np.real(np.real_if_close(x * 1j)))(1.5)
