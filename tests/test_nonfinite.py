@@ -378,6 +378,25 @@ def test_several_outputs():
     assert (found.phase, found.gate, found.line) == ("forward", "log", line_of(f))
 
 
+def test_a_factorisation_without_derivative():
+    found = look(lambda a: np.sum(np.linalg.eigh(a)[1][0]), np.eye(3))
+    assert (found.phase, found.gate) == ("local", "eigh")
+    assert "equal eigenvalues" in found.hint
+    assert "downstream nan" in str(found)
+
+
+def test_a_diverging_loop_of_many_steps():
+    def descend(w):
+        for _ in range(3000):
+            w = w - 1.01 * w - w**3  # fault
+        return np.sum(w)
+
+    found = look(descend, np.array([0.001, 3.0]))
+    assert (found.phase, found.gate, found.index) == ("forward", "**", (1,))
+    assert (found.line, found.label) == (line_of(descend), found.label)
+    assert "smaller steps" in found.hint
+
+
 def test_float32_overflow_has_its_own_limit():
     found = look(lambda x: np.sum(np.exp(x)), np.array([1.0, 100.0], np.float32))
     assert "88.7" in found.hint

@@ -81,7 +81,7 @@ def _power(operands: Operands) -> str:
         return "a negative base with a fractional exponent is NaN; np.abs(x) ** p or np.sign"
     if _any(np.equal(base, 0) & np.less(np.real(exponent), 0)):
         return "0 to a negative power is inf; add eps to the base"
-    return "the power overflows; compute in logarithms: np.exp(p * np.log(x))"
+    return "the power overflows: rescale, compute in logarithms, or (in a loop) take smaller steps"
 
 
 def _unit(operands: Operands) -> str:
@@ -89,7 +89,10 @@ def _unit(operands: Operands) -> str:
 
 
 def _overflow(operands: Operands) -> str:
-    return "the result is more than the dtype holds: rescale, or compute in logarithms"
+    return (
+        "the result is more than the dtype holds: rescale, compute in logarithms, or (in a loop) "
+        "take smaller steps"
+    )
 
 
 def _singular(operands: Operands) -> str:

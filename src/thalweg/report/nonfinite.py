@@ -331,13 +331,14 @@ class _Search:
         elementwise = _is_elementwise(node)
         at = index if elementwise else None
         operands = tuple(_entry(edge.value, at, node) for edge in node.inputs)
-        value = _at(node.value, index)
+        shared = elementwise or found.phase in ("input", "constant", "forward")
+        value = _at(node.value, index) if shared else node.value
         numbers: dict[str, Any] = {}
         if found.edge is not None:
             edge = node.inputs[found.edge]
             numbers = {
                 "operand": found.edge,
-                "upstream": _at(node.upstream, index if elementwise else ()),
+                "upstream": _at(node.upstream, index) if elementwise else _single(node.upstream),
                 "local": _local_number(edge, index, elementwise, node),
                 "downstream": _worst(edge.downstream, index),
             }
@@ -421,6 +422,11 @@ def _at(value: Any, index: Index) -> Any:
     return np.asarray(value)[index]
 
 
+def _single(value: Any) -> Any:
+    """The value, if it is one array."""
+    return None if type(value) is tuple else value
+
+
 def _worst(downstream: Any, index: Index) -> Any:
     """The downstream gradient at `index`, or its first non-finite entry."""
     there = _at(downstream, index)
@@ -441,4 +447,6 @@ def _local_number(edge: TraceEdge, index: Index, elementwise: bool, node: TraceN
 
 
 def _short(value: Any) -> str:
+    if type(value) is tuple:
+        return f"({', '.join(map(_short, value))})"
     return "—" if value is None else value_text(value)
