@@ -254,7 +254,7 @@ def edges_hold(trace):
     rng = np.random.default_rng(5)
     for node in trace:
         for edge in node.inputs:
-            if edge.local is None or edge.local.shape[0] * edge.local.shape[1] > 10_000:
+            if edge.local is None or edge.local.shape[0] * edge.local.shape[1] > 200:
                 continue
             try:
                 dense = edge.local.todense()
