@@ -10,8 +10,10 @@ import numpy as np
 
 from thalweg.array import Array
 from thalweg.errors import NonScalarOutputError, ShapeError, TreeError
-from thalweg.graph.graph import reaches_older
-from thalweg.graph.node import Node
+from thalweg.execute.interpret import interpret
+from thalweg.graph.graph import between, reaches_older
+from thalweg.graph.node import Node, input_node
+from thalweg.guards import depth
 from thalweg.ops.structural import detach_node
 from thalweg.optimise.stabilise import stable_forms
 from thalweg.trace import Run, leave, own, run
@@ -82,8 +84,8 @@ def _give(traced: Run, values: Sequence[Any]) -> list[Any]:
     seen = {id(node.value) for node in traced.inputs}
     given = []
     for x, value in zip(traced.inputs, values, strict=True):
-        if type(value) is Node:
-            given.append(leave(value, traced.nested))
+        if type(value) is Node:  # a pull may be used in a later trace than it was made in
+            given.append(leave(value, depth() > 0))
             continue
         if isinstance(x.value, np.ndarray) and not isinstance(value, np.ndarray):
             value = np.asarray(value)
@@ -232,12 +234,22 @@ def vjp(f: Function, *args: Any, has_aux: bool = False) -> tuple[Any, Callable[[
 
     def pull_back(cotangent: Any) -> Any:
         leaves = match_output(cotangent, traced, "cotangent")
-        pulled = _pull_run(traced, leaves)
+        now = _run_again(traced) if any(type(c) is Node for c in leaves) else traced
+        pulled = _pull_run(now, leaves)
         seen = {id(leaf) for leaf in leaves}
-        return tree_of(traced, [own(g, seen) for g in _give(traced, pulled)], False)
+        return tree_of(now, [own(g, seen) for g in _give(now, pulled)], False)
 
     out = unflatten(traced.out_structure, [leave(value, traced.nested) for value in traced.outputs])
     return (out, pull_back, traced.aux) if has_aux else (out, pull_back)  # type: ignore[return-value]
+
+
+def _run_again(traced: Run) -> Run:
+    """A finished run as part of the trace that is under way now, whose cotangents it is to pull."""
+    if traced.nested:
+        return traced
+    inputs = [input_node(x.value) for x in traced.inputs]
+    outputs = interpret(between(traced.inputs, traced.outputs), inputs)
+    return traced._replace(inputs=inputs, outputs=list(outputs), nested=True)
 
 
 def match_output(tree: Any, traced: Run, what: str) -> list[Any]:

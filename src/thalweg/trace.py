@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from thalweg.array import Array
-from thalweg.errors import DtypeError, TreeError
+from thalweg.errors import DtypeError, TracingError, TreeError
 from thalweg.graph.node import Node, input_node
 from thalweg.guards import Guard, depth, recording
 from thalweg.tree import Structure, flatten, flatten_with_paths, unflatten
@@ -76,7 +76,7 @@ def as_input(leaf: Any, what: str) -> Any:
         )
     else:
         value = np.asarray(leaf)
-        if not isinstance(leaf, np.ndarray):
+        if not isinstance(leaf, np.ndarray) and value.dtype.kind != "O":
             value = value[()]
     if value.dtype.kind in "fc":
         return value
@@ -121,7 +121,13 @@ def run(
         structures.append(structure)
         called[position] = unflatten(structure, handles)
     with recording() as guards:
-        result = function(*called, **kwargs)
+        try:
+            result = function(*called, **kwargs)
+        except ValueError as error:
+            # `numpy_array[0] = x` asks for float(x), and NumPy hides the answer in the cause.
+            if isinstance(error.__cause__, TracingError):
+                raise error.__cause__.with_traceback(error.__traceback__) from None
+            raise
     aux = None
     if has_aux:
         if not (isinstance(result, tuple) and len(result) == 2):
