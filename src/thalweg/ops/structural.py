@@ -15,7 +15,7 @@ ITEM = register(
         name="item",
         value=lambda results, index: results[index],
         local=lambda i, out, results, index: IDENTITY,
-        labels=Labels("item", "{0}"),
+        labels=Labels("item", r"({0})_{{{index}}}"),
         batch=lambda operands, batched, params: ITEM(operands[0], **params),
     )
 )
