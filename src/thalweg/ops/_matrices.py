@@ -25,6 +25,7 @@ __all__ = [
     "scale_columns",
     "scale_rows",
     "strictly_lower",
+    "strictly_upper",
     "transposed",
     "upper",
 ]
@@ -73,6 +74,11 @@ def lower(x: Any) -> Any:
 def strictly_lower(x: Any) -> Any:
     """The lower triangle without the diagonal."""
     return np.where(np.tri(x.shape[-2], x.shape[-1], -1, dtype=np.bool_), x, _zero(x))
+
+
+def strictly_upper(x: Any) -> Any:
+    """The upper triangle without the diagonal."""
+    return np.where(np.tri(*x.shape[-2:], dtype=np.bool_), _zero(x), x)
 
 
 def upper(x: Any) -> Any:

@@ -35,6 +35,7 @@ from thalweg.ops._matrices import (
     upper,
 )
 from thalweg.ops.structural import items
+from thalweg.ops.triangular import SOLVE_TRIANGULAR
 
 __all__: list[str] = []
 
@@ -46,10 +47,6 @@ _SVDResult: Any = type(np.linalg.svd(np.eye(1)))
 
 def _zeros(end: Any) -> Any:
     return np.zeros(end.shape, end.dtype)
-
-
-def _eye_of(x: Any) -> Any:
-    return np.eye(x.shape[-1], dtype=x.dtype)
 
 
 def _on_diagonal(values: Any) -> Any:
@@ -74,14 +71,17 @@ def _cholesky_local(i: int, out: Any, a: Any, upper: bool) -> Kind:
     half = half.astype(np.finfo(a.dtype).dtype)
 
     def push(t: Any) -> Any:
-        left = np.linalg.solve(factor, hermitian_part(t))
-        dl = factor @ (half * adjoint(np.linalg.solve(factor, adjoint(left))))
+        left = SOLVE_TRIANGULAR(factor, hermitian_part(t), lower=True, unit=False)
+        both = SOLVE_TRIANGULAR(factor, adjoint(left), lower=True, unit=False)
+        dl = factor @ (half * adjoint(both))
         return adjoint(dl) if upper else dl
 
     def pull(c: Any) -> Any:
         c = adjoint(c) if upper else c
-        inner = np.linalg.solve(transposed(factor), half * (transposed(factor) @ c))
-        return hermitian_part(transposed(np.linalg.solve(adjoint(factor), transposed(inner))))
+        factor_t = transposed(factor)
+        inner = SOLVE_TRIANGULAR(factor_t, half * (factor_t @ c), lower=False, unit=False)
+        both = SOLVE_TRIANGULAR(adjoint(factor), transposed(inner), lower=False, unit=False)
+        return hermitian_part(transposed(both))
 
     return Custom(push, pull, name="cholesky")
 
@@ -403,14 +403,15 @@ def _skew(c: Any) -> Any:
     return omega + _on_diagonal(1j * imag(diagonal_of(c))) if c.dtype.kind == "c" else omega
 
 
-def _right_solve(x: Any, r: Any) -> Any:
-    """x r⁻¹."""
-    return transposed(np.linalg.solve(transposed(r), transposed(x)))
+def _right_solve(x: Any, r: Any, is_lower: bool) -> Any:
+    """x r⁻¹ for a triangular r."""
+    rt, xt = transposed(r), transposed(x)
+    return transposed(SOLVE_TRIANGULAR(rt, xt, lower=not is_lower, unit=False))
 
 
 def _qr_push(q: Any, r: Any, t: Any) -> tuple[Any, Any]:
     # Tall A = Q R: B = dA R⁻¹, C = Qᴴ B: dQ = B + Q (Ω(C) − C), dR = (C − Ω(C)) R.
-    b = _right_solve(t, r)
+    b = _right_solve(t, r, False)
     c = adjoint(q) @ b
     change = _skew(c) - c
     return b + q @ change, -upper(change) @ r
@@ -421,7 +422,7 @@ def _qr_pull(q: Any, r: Any, cq: Any, cr: Any) -> Any:
     c = strictly_lower(omega - adjoint(omega)) - omega
     if omega.dtype.kind == "c":
         c = c + _on_diagonal(1j * imag(diagonal_of(omega)))
-    return _right_solve(cq + conj(q) @ c, transposed(r))
+    return _right_solve(cq + conj(q) @ c, transposed(r), True)
 
 
 def _qr_local(i: int, out: Any, a: Any, mode: str) -> Kind:

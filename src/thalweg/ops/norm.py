@@ -41,18 +41,18 @@ def _local(
         shares = hit / np.sum(hit, axis=axes, keepdims=True, dtype=out.dtype)
         return SumOver(axes, keepdims, shares * _unit(x), routed=True)
     nothing = np.equal(kept, 0)
-    safe = np.where(nothing, 1.0, kept)
+    safe = np.where(nothing, np.inf, kept)  # x / ∞ = 0, and so are its derivatives
     if ord in (None, 2, "f", "fro"):
         weights = conj(x) / safe
     else:  # sign(x) (|x| / ‖x‖)^(p−1); its slope at x = 0 is 0 for p > 2, none for 1 < p < 2
         size = np.abs(x)
         if 1 < ord < 2:
-            weights = _unit(x) * (size / safe) ** (ord - 1)
+            weights = np.where(nothing, 0.0, _unit(x) * (size / safe) ** (ord - 1))
         else:
             zero = np.equal(x, 0)
             ratio = np.where(zero, 1.0, size) / safe
             weights = np.where(zero, 0.0, _unit(x) * ratio ** (ord - 1))
-    return SumOver(axes, keepdims, np.where(nothing, 0.0, weights))
+    return SumOver(axes, keepdims, weights)
 
 
 def _batch(operands: Any, batched: Any, params: Any) -> Any:

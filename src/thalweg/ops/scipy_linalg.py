@@ -1,4 +1,4 @@
-"""Linear algebra that only SciPy has: triangular systems, LU, matrix functions, Sylvester.
+"""Linear algebra that only SciPy has: LU, matrix functions, Sylvester's equation.
 
 Formulas: M. B. Giles (2008); A. H. Al-Mohy and N. J. Higham, *Computing the Fréchet derivative of
 the matrix exponential* (2009); N. J. Higham, *Functions of matrices* (2008): for an analytic f, the
@@ -21,12 +21,12 @@ from thalweg.ops._matrices import (
     adjoint,
     conj,
     hermitian_part,
-    lower,
     strictly_lower,
     transposed,
     upper,
 )
 from thalweg.ops.structural import items
+from thalweg.ops.triangular import SOLVE_TRIANGULAR
 
 __all__ = [
     "EXPM",
@@ -35,7 +35,6 @@ __all__ = [
     "LU_FACTOR",
     "MIRROR",
     "PERMUTATION",
-    "SOLVE_TRIANGULAR",
     "SQRTM",
     "SYLVESTER",
     "UNITARY",
@@ -60,53 +59,7 @@ def _each(function: Callable[..., Any], *stacks: Any) -> Any:
     return np.stack(results).reshape(batch + results[0].shape)
 
 
-# ---- triangular systems ---------------------------------------------------------------------
-
-
-def _triangular_value(a: Any, b: Any, lower: bool, unit: bool) -> Any:
-    def solve(a: Any, b: Any) -> Any:
-        if b.size == 0:
-            return np.zeros(b.shape, np.result_type(a, b, np.float32))
-        return _sl.solve_triangular(a, b, lower=lower, unit_diagonal=unit, check_finite=False)
-
-    return _each(solve, a, b)
-
-
-def _triangular_local(i: int, out: Any, a: Any, b: Any, lower: bool, unit: bool) -> Kind:
-    # dX = A⁻¹ (dB − dA X), only the triangle of dA that is read.
-    through = Custom(
-        push=lambda t: SOLVE_TRIANGULAR(a, t, lower=lower, unit=unit),
-        pull=lambda c: SOLVE_TRIANGULAR(transposed(a), c, lower=not lower, unit=unit),
-        name="solve_triangular",
-    )
-    if i == 1:
-        return through
-    read = _triangle(lower, unit)
-    inner = Chain(MatMulRight(-out), Custom(read, read, name="triangle"), a)
-    return Chain(through, inner, out)
-
-
-def _triangle(is_lower: bool, unit: bool) -> Callable[[Any], Any]:
-    """The entries that a triangular solve reads."""
-    low, up = (strictly_lower, _strictly_upper) if unit else (lower, upper)
-    return low if is_lower else up
-
-
-def _strictly_upper(x: Any) -> Any:
-    return transposed(strictly_lower(transposed(x)))
-
-
-SOLVE_TRIANGULAR: Primitive = register(
-    Primitive(
-        name="solve_triangular",
-        value=_triangular_value,
-        local=_triangular_local,
-        labels=Labels("solve triangular", r"{0}^{{-1}}\,{1}"),
-        batch=lambda operands, batched, params: SOLVE_TRIANGULAR(
-            *align_batched(operands, batched), **params
-        ),
-    )
-)
+# ---- symmetric operands -----------------------------------------------------------------------
 
 
 def _mirror_value(a: Any, is_lower: bool, hermitian: bool) -> Any:

@@ -12,8 +12,8 @@ from thalweg.array import unwrap, wrap
 from thalweg.errors import NoRuleError
 from thalweg.graph.node import Node
 from thalweg.ops._matrices import conj, operand, transposed
-from thalweg.ops.scipy_linalg import SOLVE_TRIANGULAR
 from thalweg.ops.shape import astype
+from thalweg.ops.triangular import SOLVE_TRIANGULAR
 
 __all__ = ["as_columns", "checked", "on_nodes", "triangular", "unsupported"]
 
