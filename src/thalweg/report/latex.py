@@ -131,9 +131,9 @@ def _value(value: Any) -> str:
     """A number, a small vector or matrix; the shape of anything larger."""
     if type(value) is tuple:
         return rf"\left({', '.join(map(_value, value))}\right)"
-    if isinstance(value, str):
-        return rf"\text{{{_escaped(value)}}}"
     array = np.asarray(value)
+    if array.dtype.kind not in "biufc":  # an option: None, a name
+        return rf"\text{{{_escaped(str(value))}}}"
     if array.ndim == 0:
         return _number(array[()])
     if array.ndim > 2 or array.size > SMALL or array.size == 0:
@@ -142,6 +142,10 @@ def _value(value: Any) -> str:
     rows = array.reshape(-1, 1) if array.ndim == 1 else array
     body = r" \\ ".join(" & ".join(_number(x) for x in row) for row in rows)
     return rf"\begin{{pmatrix}} {body} \end{{pmatrix}}"
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) is not tuple and np.ndim(value) == 0
 
 
 def _factor(value: Any) -> str:
@@ -162,7 +166,7 @@ def _forward(node: TraceNode, symbols: dict[TraceNode, str]) -> str:
         return f"{symbol} &= {value}"
     named = [_factor(e.value) if e.node is None else symbols[e.node] for e in node.inputs]
     steps = [_applied(node, named)]
-    if all(np.ndim(e.value) == 0 and type(e.value) is not tuple for e in node.inputs):
+    if all(_is_number(e.value) for e in node.inputs):
         steps.append(_applied(node, [_factor(e.value) for e in node.inputs]))
     return f"{symbol} &= {' = '.join(dict.fromkeys([*steps, value]))}"
 
@@ -214,7 +218,7 @@ def _backward(record: Record, symbols: dict[TraceNode, str]) -> list[str]:
 def _loss(record: Record, symbols: dict[TraceNode, str]) -> str:
     """What is differentiated: the output itself, where it is one number with upstream 1."""
     output = record.outputs[0] if len(record.outputs) == 1 else None
-    if output is not None and np.ndim(output.value) == 0 and np.all(output.upstream == 1):
+    if output is not None and _is_number(output.value) and np.all(output.upstream == 1):
         return symbols[output]
     return "L"
 
@@ -233,7 +237,7 @@ def _chain(
         arriving = _partial(loss, symbols[consumer])
         local = _partial(symbols[consumer], own)
         number = None if edge.local is None else edge.local.number
-        if number is not None and np.shape(consumer.value) == np.shape(node.value) == ():
+        if number is not None and _is_number(consumer.value) and _is_number(node.value):
             terms.append(rf"{arriving} \cdot {local}")
             numbers.append(rf"{_factor(consumer.upstream)} \cdot {_factor(number)}")
         else:
