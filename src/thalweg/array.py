@@ -183,7 +183,7 @@ def _into(out: Any, result: Any) -> Any:
         )
     (target,) = targets
     _must_be_traced(target)
-    node = result if type(result) is Node else constant(result)
+    node: Any = result if type(result) is Node else constant(result)
     if node.shape != target.shape:
         node = np.broadcast_to(node, target.shape)
     if node.dtype != target.dtype:

@@ -96,7 +96,7 @@ class ArrayMethods:
         return self._call(np.real)
 
     @real.setter
-    def real(self, value: Any) -> None:
+    def real(self: Any, value: Any) -> None:
         self._writable()
         if self.dtype.kind != "c":
             self[...] = value
@@ -109,7 +109,7 @@ class ArrayMethods:
         return self._call(np.imag)
 
     @imag.setter
-    def imag(self, value: Any) -> None:
+    def imag(self: Any, value: Any) -> None:
         self._writable()
         if self.dtype.kind != "c":
             raise TypeError("array does not have imaginary part to set")
@@ -142,7 +142,7 @@ class ArrayMethods:
     def __len__(self) -> int:
         return len(self._node.value)
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self: Any) -> Iterator[Any]:
         if self.ndim == 0:
             raise TypeError("iteration over a 0-d array")
         return iter([self[i] for i in range(len(self))])
@@ -182,7 +182,7 @@ class ArrayMethods:
     def __complex__(self) -> complex:
         return complex(self._settled("complex(x)"))
 
-    def __round__(self, ndigits: int | None = None) -> Any:
+    def __round__(self: Any, ndigits: int | None = None) -> Any:
         if isinstance(self._node.value, np.ndarray):
             raise TypeError("type numpy.ndarray doesn't define __round__ method")
         return round(self._settled("round(x)")) if ndigits is None else self.round(ndigits)
@@ -203,20 +203,22 @@ class ArrayMethods:
         if not isinstance(value, np.ndarray):
             raise TypeError(f"'{type(value).__name__}' object does not support item assignment")
 
-    def fill(self, value: Any) -> None:
+    def fill(self: Any, value: Any) -> None:
         """As `numpy.ndarray.fill`."""
         self._writable()
         self[...] = value
 
-    def sort(self, axis: int = -1, kind: Any = None, order: Any = None, **keywords: Any) -> None:
+    def sort(
+        self: Any, axis: int = -1, kind: Any = None, order: Any = None, **keywords: Any
+    ) -> None:
         """As `numpy.ndarray.sort`: in place."""
         self._writable()
-        move(self, np.sort(self._node, axis=axis, kind=kind, order=order, **keywords))  # type: ignore[call-overload]
+        move(self, np.sort(self._node, axis=axis, kind=kind, order=order, **keywords))
 
-    def partition(self, kth: Any, axis: int = -1, kind: Any = "introselect") -> None:
+    def partition(self: Any, kth: Any, axis: int = -1, kind: Any = "introselect") -> None:
         """As `numpy.ndarray.partition`: in place."""
         self._writable()
-        move(self, np.partition(self._node, kth, axis=axis, kind=kind))  # type: ignore[call-overload]
+        move(self, np.partition(self._node, kth, axis=axis, kind=kind))
 
     def put(self, indices: Any, values: Any, mode: Any = "raise") -> None:
         """As `numpy.ndarray.put`."""
@@ -225,7 +227,7 @@ class ArrayMethods:
 
     # ---- methods whose arguments differ from the function's ------------------------------
 
-    def _call(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    def _call(self: Any, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """``function(self, …)``, without NumPy's dispatch in between."""
         return self.__array_function__(function, (), (self, *args), kwargs)
 
@@ -248,7 +250,7 @@ class ArrayMethods:
         """As `numpy.ndarray.flatten`: never a view."""
         return self.copy()._call(np.ravel, order=order)
 
-    def compress(self, condition: Any, axis: Any = None, out: Any = None) -> Any:
+    def compress(self: Any, condition: Any, axis: Any = None, out: Any = None) -> Any:
         """As `numpy.ndarray.compress`."""
         keywords = {} if out is None else {"out": out}
         return self.__array_function__(np.compress, (), (condition, self, axis), keywords)
@@ -338,7 +340,7 @@ class Flat:
     def __len__(self) -> int:
         return int(self._array.size)
 
-    def __iter__(self) -> Flat:
+    def __iter__(self: Any) -> Flat:
         return self
 
     def __next__(self) -> Any:

@@ -76,7 +76,7 @@ def root_of(handle: Any) -> Any:
     return None if type(root) is list else root
 
 
-def move(handle: Any, node: Node) -> None:
+def move(handle: Any, node: Any) -> None:
     """Let `handle`, whose entries have been written, stand for `node`; its relatives follow.
 
     Raises

@@ -123,7 +123,7 @@ def _diagonal_local(i: int, out: Any, x: Any, letters: str) -> Kind:
     return Take(index, True)
 
 
-EINSUM_DIAGONAL = register(
+EINSUM_DIAGONAL: Primitive = register(
     Primitive(
         name="einsum_diagonal",
         value=lambda x, letters: np.einsum(f"{letters}->{_distinct(letters)}", x),
@@ -213,7 +213,7 @@ def einsum(
 
 
 @implements(np.einsum_path)
-def einsum_path(*arguments: Any, optimize: Any = "greedy", einsum_call: bool = False) -> Any:
+def einsum_path(*arguments: Any, optimize: Any = "greedy", einsum_call: Any = False) -> Any:
     plain = [x.value if type(x) is Node else x for x in arguments]
     return np.einsum_path(*plain, optimize=optimize, einsum_call=einsum_call)
 

@@ -43,6 +43,7 @@ def take(a: Any, indices: Any, axis: Any = None, out: Any = None, mode: str = "r
         indices = indices.astype(np.intp)
     if axis is None:
         a, axis = np.reshape(a, (a.size,)), 0
+    a = a if a.shape else np.reshape(a, (1,))  # as NumPy: a number counts as one entry
     axis = normalise_axes(axis, len(a.shape))[0]
     indices = _within(indices, a.shape[axis], mode)
     return getitem(a, (*(slice(None),) * axis, indices))
@@ -183,7 +184,7 @@ def _along(n: int, axis: int, ndim: int) -> Any:
     return np.reshape(np.arange(n), [n if k == axis else 1 for k in range(ndim)])
 
 
-WINDOWS = register(
+WINDOWS: Primitive = register(
     Primitive(
         name="sliding_windows",
         value=lambda x, window, axes: np.lib.stride_tricks.sliding_window_view(x, window, axes),
