@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from tests.op_cases import CASES
-from thalweg.graph.kinds import Zero
 from thalweg.graph.node import Node, constant
 from thalweg.graph.primitive import FUNCTIONS, UFUNC_METHODS, UFUNCS, Primitive
+from thalweg.trace import run
 from thalweg.tree import flatten
-from tools.operations import call_of
+from tools.operations import call_of, is_flat
 
 NAMESPACES = (("np", np), ("np.linalg", np.linalg), ("np.fft", np.fft))
 _METHODS = ("reduce", "accumulate", "reduceat", "outer", "at")
@@ -85,7 +86,18 @@ def observe() -> dict[Any, set[frozenset[str]]]:
     with _watched(seen):
         for case in CASES:
             call_of(case)
+        for function in [f for f in FUNCTIONS if f not in seen]:
+            _probe(function)
     return seen
+
+
+def _probe(function: Any) -> None:
+    """Call what no case spells (aliases, questions about shapes) the simplest way that works."""
+    square = np.array([[2.0, 0.5], [0.5, 3.0]])
+    for arguments in ((), (square,), (np.float64,)):
+        with contextlib.suppress(Exception):
+            run(lambda x, rest=arguments: (function(x, *rest), x)[1], [square], {}, [0])
+            return
 
 
 def state(function: Any, seen: dict[Any, set[frozenset[str]]]) -> tuple[str, str]:
@@ -97,19 +109,16 @@ def state(function: Any, seen: dict[Any, set[frozenset[str]]]) -> tuple[str, str
     if implementation is None:
         return "no rule", ""
     if isinstance(implementation, Primitive):
-        partials = implementation.partials
-        if partials and all(type(partial) is Zero for partial in partials):
-            return "values only", partials[0].reason
-        return "rule", _methods(function)
-    calls = seen.get(function)
-    if not calls:
-        return "implemented", "not in the op table"
-    names = sorted(set().union(*calls))
-    if not names:
+        names = {implementation.name}
+    else:
+        if not seen.get(function):
+            return "implemented", "not in the op table"
+        names = set().union(*seen[function])
+    if all(is_flat(name) for name in names):
         return "values only", "no derivative flows"
-    if len(names) == 1 and all(len(call) <= 1 for call in calls):
-        return "rule", ", ".join(filter(None, [f"`{names[0]}`", _methods(function)]))
-    return "composite", ", ".join(f"`{name}`" for name in names)
+    by = ", ".join(f"`{name}`" for name in sorted(names))
+    one = len(names) == 1 and all(len(call) <= 1 for call in seen[function])
+    return "rule" if one else "composite", ", ".join(filter(None, [by, _methods(function)]))
 
 
 def _methods(function: Any) -> str:

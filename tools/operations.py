@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import collections
+import functools
 from typing import Any, NamedTuple
 
 import numpy as np
 
+import thalweg as tw
 from tests.cases.case import Case
 from tests.op_cases import CASES
 from thalweg.graph.kinds import Chain
 from thalweg.graph.node import Node
 from thalweg.graph.primitive import PRIMITIVES, Primitive
 from thalweg.trace import run
-from thalweg.tree import flatten, unflatten
+from thalweg.tree import flatten, tree_map, unflatten
 
 #: Primitives that every graph has; they stand for no operation.
-STRUCTURAL = frozenset(["input", "constant", "item"])
+STRUCTURAL = frozenset(["input", "constant", "item", "detach", "remat"])
 
 
 #: What a built-in's name may have before a dot; a user's primitive has its module there.
@@ -48,8 +50,8 @@ class Seen(NamedTuple):
     missed: list[str]
 
 
-def call_of(case: Case) -> list[Any]:
-    """Leaves that the call of a case gives when its floating operands are traced."""
+def call_of(case: Case, derivative: bool = False) -> list[Any]:
+    """Leaves that the call of a case (or its backward pass) gives when it is traced."""
     operands = case.operands()
     leaves, structure = flatten(tuple(operands))
     floating = [i for i, x in enumerate(leaves) if np.asarray(x).dtype.kind in "fc"]
@@ -60,14 +62,26 @@ def call_of(case: Case) -> list[Any]:
             full[i] = variable
         return case.call(*unflatten(structure, full))
 
+    def backward(*variables: Any) -> Any:
+        out, pull = tw.vjp(call, *variables)
+        return pull(tree_map(np.ones_like, out))
+
+    function = backward if derivative else call
     with np.errstate(all="ignore"):
-        return run(call, [leaves[i] for i in floating], {}, range(len(floating))).outputs
+        return run(function, [leaves[i] for i in floating], {}, range(len(floating))).outputs
 
 
 def _made(case: Case) -> list[Node]:
-    """Every node that the call of a case makes out of its floating operands."""
+    """The nodes of a case's call; of its backward pass, where the operation only stands there."""
+    nodes = _ancestors(call_of(case))
+    if all(node.primitive.name != case.op for node in nodes):
+        nodes += _ancestors(call_of(case, derivative=True))
+    return nodes
+
+
+def _ancestors(outputs: list[Any]) -> list[Node]:
     seen: dict[int, Node] = {}
-    stack = [node for node in call_of(case) if type(node) is Node]
+    stack = [node for node in outputs if type(node) is Node]
     while stack:
         node = stack.pop()
         if id(node) not in seen:
@@ -82,6 +96,7 @@ def _kind_name(kind: Any) -> str:
     return type(kind).__name__
 
 
+@functools.cache
 def observe() -> dict[str, Seen]:
     """Run every row of the op table once and note which kinds turn up."""
     kinds: dict[str, dict[int, set[str]]] = {
@@ -104,6 +119,12 @@ def observe() -> dict[str, Seen]:
                         kind = node.primitive.local(i, node.value, *values, **node.params)
                     kinds[node.primitive.name][i].add(_kind_name(kind))
     return {name: Seen(dict(kinds[name]), counts[name], missed[name]) for name in PRIMITIVES}
+
+
+def is_flat(name: str) -> bool:
+    """Whether no derivative was seen to get through the primitive."""
+    kinds = observe()[name].kinds.values()
+    return all(one <= {"Zero"} for one in kinds)
 
 
 def _row(primitive: Primitive, seen: Seen) -> str:
