@@ -44,6 +44,7 @@ from thalweg.ops.shape import astype
 
 __all__ = [
     "PULL",
+    "ROUTING",
     "accumulate_take",
     "conform",
     "pull",
@@ -245,7 +246,10 @@ def _pull_dense(kind: BatchedDense, c: Any, x: Any, out: Any) -> Any:
 
 def _pull_sum(kind: SumOver, c: Any, x: Any) -> Any:
     c = _expand(c, kind, x)
-    return np.broadcast_to(c, x.shape) if kind.weights is None else c * kind.weights
+    if kind.weights is None:
+        return np.broadcast_to(c, x.shape)
+    pulled = c * kind.weights
+    return np.where(np.not_equal(kind.weights, 0), pulled, 0.0) if kind.routed else pulled
 
 
 PULL: dict[type, Callable[..., Any]] = {
@@ -288,6 +292,11 @@ def pull(kind: Kind, c: Any, x: Any, out: Any, mask: Any = None) -> Any:
     `mask` (as from `pull_mask`) marks the entries of c that can be other than zero; where it is
     False the result is zero even if the local Jacobian is infinite there.
     """
+    if mask is not None and type(kind) is Chain:
+        inner_mask = pull_mask(kind.outer, mask, kind.between, out)
+        return pull(
+            kind.inner, pull(kind.outer, c, kind.between, out, mask), x, kind.between, inner_mask
+        )
     pulled = PULL[type(kind)](kind, c, x, out)
     if mask is not None and type(kind) in _MASKED:
         reached = _expand(mask, kind, x) if type(kind) is SumOver else mask
@@ -296,18 +305,29 @@ def pull(kind: Kind, c: Any, x: Any, out: Any, mask: Any = None) -> Any:
 
 
 _MASKED = (Diagonal, Scale, Router, Wirtinger, SumOver)
+#: Kinds that may make a mask where there was none.
+ROUTING = frozenset((Router, SumOver, Chain))
 
 
 def pull_mask(kind: Kind, mask: Any, x: Any, out: Any) -> Any:
     """Which entries of the pulled cotangent can be other than zero (None: all of them).
 
-    Zeros are structural where a branch was not taken (`Router`); they stay so through
-    elementwise operations, reductions and reindexing, and end at operations that mix entries.
+    Zeros are structural where a branch was not taken (`Router`) or an entry lost (a routed
+    `SumOver`); they stay so through elementwise operations, reductions and reindexing, and end at
+    operations that mix entries.
     """
     form = type(kind)
     if form is Router:
         taken = kind.entries  # type: ignore[union-attr]
         mask = taken if mask is None else np.logical_and(mask, taken)
+    elif form is Chain:
+        between = kind.between  # type: ignore[union-attr]
+        mask = pull_mask(kind.outer, mask, between, out)  # type: ignore[union-attr]
+        return pull_mask(kind.inner, mask, x, between)  # type: ignore[union-attr]
+    elif form is SumOver and kind.routed:  # type: ignore[union-attr]
+        won = np.not_equal(kind.weights, 0)  # type: ignore[union-attr]
+        won = won if mask is None else np.logical_and(won, _expand(mask, kind, x))  # type: ignore[arg-type]
+        return np.broadcast_to(won, x.shape)
     if mask is None:
         return None
     if form in _ELEMENTWISE:

@@ -15,10 +15,18 @@ from typing import Any
 import numpy as np
 
 from thalweg.errors import TracingError
-from thalweg.graph.kinds import Custom, Kind, Router, Take, Zero
+from thalweg.graph.kinds import Custom, Kind, Take, Zero
 from thalweg.graph.node import Node, ancestors
 from thalweg.ops.structural import ITEM
-from thalweg.transforms.linear import PULL, accumulate_take, conform, pull, pull_mask, zeros_like
+from thalweg.transforms.linear import (
+    PULL,
+    ROUTING,
+    accumulate_take,
+    conform,
+    pull,
+    pull_mask,
+    zeros_like,
+)
 
 __all__ = ["Visit", "live_nodes", "reverse"]
 
@@ -153,7 +161,7 @@ def reverse(
                 if primitive.outputs:
                     g = conform(kind.pull(_parts(kind, c, acting)), x)
                     hand(operand, g, None)
-                elif mask is not None or form is Router:
+                elif mask is not None or form in ROUTING:
                     g = pull(kind, c, x, out, mask)
                     hand(operand, g, pull_mask(kind, mask, x, out))
                 else:  # the hot path
