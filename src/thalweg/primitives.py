@@ -256,7 +256,7 @@ class UserPrimitive:
             return fitted(kind.pull(wrap(c)), x, "pull")
 
         return kind._replace(
-            push=push, pull=pull, name=name if kind.name == "custom" else kind.name
+            push=push, pull=pull, name=self.__name__ if kind.name == "custom" else kind.name
         )
 
 
