@@ -19,11 +19,11 @@ from tools.operations import Seen, built_in, observe
 _REASONS = {
     "a linear solve or the derivative of a factorisation: applied, never formed": (
         "cholesky eig eigh eigvals eigvalsh expm expm_frechet logm lstsq lu_factor pinv qr qr_r"
-        " slogdet solve solve_triangular sqrtm svd svdvals sylvester unitary_factor"
+        " slogdet solve solve_triangular sqrtm svd svdvals sylvester unitary_factor cofactor"
     ),
     "a fast transform: its matrix is dense, its product is not": "fft ifft irfft rfft convolve",
     "a running sum or a recurrence along an axis": (
-        "cumprod cumsum maximum_accumulate minimum_accumulate"
+        "cumprod cumsum linear_recurrence maximum_accumulate minimum_accumulate"
     ),
     "a map along an axis whose matrix is only ever applied": "log_softmax mirror",
     "entries that may be written twice": "add_at",
