@@ -105,6 +105,7 @@ def repeat(a: Any, repeats: Any, axis: Any = None) -> Any:
     static("np.repeat", repeats=repeats)
     if axis is None:
         a, axis = np.ravel(a), 0
+    a = np.ravel(a) if a.ndim == 0 else a  # as NumPy: a number counts as one entry
     axis = normalize_axis_index(axis, a.ndim)
     n = a.shape[axis]
     if np.size(repeats) != 1:
