@@ -205,6 +205,31 @@ def test_plain_arrays_give_what_scipy_gives(name):
         np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-11)
 
 
+@pytest.mark.parametrize("trans", [0, 1, 2])
+@pytest.mark.parametrize("lower", [False, True])
+@pytest.mark.parametrize("unit", [False, True])
+@pytest.mark.parametrize("columns", [1, 70])
+def test_triangular_systems_of_several_blocks(trans, lower, unit, columns):
+    rng = np.random.default_rng(1)
+    n = 150
+    a = rng.standard_normal((n, n)) / n + 1j * rng.standard_normal((n, n)) / n + 2 * np.eye(n)
+    b = rng.standard_normal((n, columns))
+    expected = scipy.linalg.solve_triangular(a, b, trans=trans, lower=lower, unit_diagonal=unit)
+    found = sl.solve_triangular(a, b, trans=trans, lower=lower, unit_diagonal=unit)
+    np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-13)
+
+
+def test_log_determinant_through_cholesky_of_several_blocks():
+    rng = np.random.default_rng(2)
+    a = rng.standard_normal((150, 150))
+    a = a @ a.T + 150 * np.eye(150)
+
+    def f(a):
+        return 2 * np.sum(np.log(np.diagonal(np.linalg.cholesky(a))))
+
+    np.testing.assert_allclose(tw.grad(f)(a), np.linalg.inv(a), rtol=1e-9, atol=1e-14)
+
+
 @pytest.mark.parametrize(
     "form", ["gen", "sym", "her", "pos", "upper triangular", "lower triangular", "diagonal"]
 )

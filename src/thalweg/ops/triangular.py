@@ -14,23 +14,23 @@ from thalweg.ops._matrices import lower, strictly_lower, strictly_upper, transpo
 
 __all__ = ["SOLVE_TRIANGULAR"]
 
-#: Blocks up to this size are solved by LAPACK's general solver, larger ones by halves.
+#: Blocks of this size are solved by LAPACK's general solver; products of matrices do the rest.
 _BLOCK = 64
 
 
 def _solve_upper(u: Any, b: Any) -> Any:
-    """u⁻¹ b by halves: products of matrices do most of the work.
+    """u⁻¹ b, a block of rows after the other from below.
 
     Of an upper triangle the general solver's elimination is the triangle itself, without a pivot,
     so a block's solution is plain back substitution.
     """
-    n = u.shape[-1]
-    if n <= _BLOCK:
-        return np.linalg.solve(u, b)
-    k = n // 2
-    x2 = _solve_upper(u[..., k:, k:], b[..., k:, :])
-    x1 = _solve_upper(u[..., :k, :k], b[..., :k, :] - u[..., :k, k:] @ x2)
-    return np.concatenate((x1, x2), axis=-2)
+    shape = np.broadcast_shapes(u.shape[:-2], b.shape[:-2]) + b.shape[-2:]
+    x = np.array(np.broadcast_to(b, shape), np.result_type(u, b))
+    for low in reversed(range(0, u.shape[-1], _BLOCK)):
+        rows = slice(low, low + _BLOCK)
+        x[..., rows, :] = np.linalg.solve(u[..., rows, rows], x[..., rows, :])
+        x[..., :low, :] -= u[..., :low, rows] @ x[..., rows, :]
+    return x
 
 
 def _value(a: Any, b: Any, lower: bool, unit: bool) -> Any:
