@@ -141,6 +141,18 @@ def reaches_older(nodes: Iterable[Node], first: int) -> bool:
     return False
 
 
+def _take_origin(result: Any, node: Node, operands: tuple[Any, ...]) -> None:
+    """What a step made for `node` has the node's place in the user's source."""
+    seen = {x for x in operands if type(x) is Node}
+    stack = [result]
+    while stack:
+        made = stack.pop()
+        if type(made) is Node and made.sequence > node.sequence and made not in seen:
+            seen.add(made)
+            made.origin = node.origin
+            stack.extend(made.operands)
+
+
 def evaluate(
     graph: Graph,
     operands: Sequence[Any],
@@ -173,8 +185,7 @@ def evaluate(
     for node in graph.nodes:
         values = tuple([look_up(x) for x in node.operands])
         result = step(node, values)
-        if type(result) is Node and all(result is not x for x in values):
-            result.origin = node.origin
+        _take_origin(result, node, values)
         if node in uses:
             known[node] = result
         for x in node.operands:
