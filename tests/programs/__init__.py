@@ -1,0 +1,1 @@
+"""Random small NumPy programs: forward = reverse = differences."""
