@@ -33,6 +33,14 @@ def written(x):
     return x
 
 
+def buffered(x):
+    steps = np.zeros(3, like=x)
+    for i in range(3):
+        x = x / 2 if x > 1 else 3 * x
+        steps[i] = x
+    return steps.sum()
+
+
 RIGHT = {
     "scalar": (lambda x: np.sin(x) * np.exp(x) / x, (0.7,)),
     "rosenbrock": (
@@ -55,6 +63,9 @@ RIGHT = {
     "empty": (lambda x: x * 2, (np.zeros((0, 3)),)),
     "branch": (lambda x: x**2 if x > 0 else x**3, (1.5,)),
     "product of zeros": (lambda x: np.prod(x), (np.zeros(4),)),
+    "product of three zeros": (lambda x: np.prod(x), (np.zeros(3),)),
+    "cube of zero": (lambda x: x**3 * 1e-20, (np.zeros(3),)),
+    "a buffer": (buffered, (5.0,)),
     "writes to its argument": (lambda x: np.sum(written(x) ** 2), (np.array([1.0, 2.0]),)),
     "a warning on the way": (lambda x: np.where(x > 0, np.log(x), x), (np.array([1.0, -2.0]),)),
     "a gradient itself": (lambda x: tw.grad(lambda y: np.sum(y**4))(x), (np.array([1.0, 2.0]),)),

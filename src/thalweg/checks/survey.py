@@ -11,7 +11,9 @@ import numpy as np
 from thalweg.api import jvp, vjp
 from thalweg.array import Array
 from thalweg.errors import DtypeError
+from thalweg.graph.node import Node
 from thalweg.jacobian.differences import Difference, along, rough
+from thalweg.trace import run
 from thalweg.tree import flatten, flatten_with_paths, unflatten
 
 __all__ = [
@@ -73,11 +75,17 @@ class Leaves:
         self.point = [_double(self._all[i]) for i in self._varying]
 
     def __call__(self, *leaves: Any) -> tuple[Any, ...]:
-        full = list(self._all)
+        if any(type(leaf) is Array for leaf in leaves):
+            return self._apply(*leaves)
+        # Values come from handles too: `np.zeros(3, like=x)` and `x += v` then mean the same.
+        traced = run(self._apply, leaves, {}, range(len(leaves)), copy=True)
+        return tuple(y.value if type(y) is Node else y for y in traced.outputs)
+
+    def _apply(self, *leaves: Any) -> tuple[Any, ...]:
+        # Integer leaves are copied: the function may write to them.
+        full = [np.array(leaf) if isinstance(leaf, np.ndarray) else leaf for leaf in self._all]
         for i, leaf in zip(self._varying, leaves, strict=True):
             full[i] = leaf
-        # Copies: a function may write to its arguments, and is called with plain arrays here.
-        full = [np.array(leaf) if isinstance(leaf, np.ndarray) else leaf for leaf in full]
         outputs, _ = flatten(self._f(*unflatten(self._structure, full)))
         return tuple(y for y in outputs if is_float(y))
 

@@ -22,6 +22,8 @@ __all__ = ["Difference", "along", "rough"]
 Vector = Callable[[Sequence[Any]], Any]
 
 _LEVELS = 6
+#: The complex step: its square is nothing beside 1.
+_TINY = 1e-30
 
 
 class Difference(NamedTuple):
@@ -54,8 +56,9 @@ def along(function: Vector, point: Sequence[Any], direction: Sequence[Any]) -> D
     if not np.all(agrees & believable):
         return central
     noise = np.full(start.shape, 64 * np.finfo(float).eps) * np.maximum(np.abs(start), size)
-    # Exactly flat for central differences: what is left are higher powers of h, as (ih)³ / h.
-    noise = np.where(central.values == 0, np.maximum(noise, np.abs(step)), noise)
+    # Flat for central differences too: what is left are higher powers of h, as in (ih)³ / h.
+    left = (np.abs(central.values) <= central.noise) & (np.abs(step) <= 1e5 * _TINY)
+    noise = np.where(left, np.maximum(noise, np.abs(step)), noise)
     return Difference(step, noise, "complex step")
 
 
@@ -69,7 +72,7 @@ def _complex_step(
     """Im F(x + ihd)/h, or None where F does not take complex numbers."""
     if any(np.iscomplexobj(x) for x in point) or np.iscomplexobj(start):
         return None
-    h = 1e-30
+    h = _TINY
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", np.exceptions.ComplexWarning)
