@@ -340,6 +340,37 @@ def test_wrong_writes():
     assert issubclass(DtypeError, TypeError)
 
 
+def test_a_list_of_views_of_the_target():
+    # NumPy copies entry by entry: x[0] is overwritten before it is read. That is nobody's wish.
+    with pytest.raises(TracingError, match="copy"):
+        tw.vjp(lambda x: operator.setitem(x, slice(2), [x[1], x[0]]), X)
+
+    def program(x):
+        x[:2] = [x[1].copy(), x[0] * 1.0]
+        return (x,)
+
+    agree(program)
+
+
+def test_higher_orders_and_batches():
+    def program(x):
+        x = x * 1.0
+        row = x[0]
+        row *= x[1]
+        x.T[2] = np.sin(x[:, 0])
+        part = x.reshape(-1)[3:7]
+        part **= 2
+        np.add.at(x, [0, 0], x[2])
+        x[np.argmax(x[0]) % 3] += 1
+        np.fill_diagonal(x, x[0, 0])
+        x.flat[3] = x[1, 1]
+        return x
+
+    batch = np.stack([X, 1.1 * X, X + 0.05])
+    np.testing.assert_allclose(tw.vmap(program)(batch), [program(x) for x in batch])
+    tw.check_grads(program, (X,), order=2)
+
+
 def test_failed_write_leaves_everything():
     def program(x):
         x = x + 0

@@ -34,6 +34,7 @@ from thalweg.views import VIEW_FUNCTIONS, link, move, root_of, shares_memory
 __all__ = ["Array", "unwrap", "wrap"]
 
 _SCALARS = (int, float, complex, bool)
+_LEAVES = frozenset((*_SCALARS, str, type(None), np.ndarray))
 
 
 class Array(ArrayMethods):
@@ -75,19 +76,19 @@ class Array(ArrayMethods):
     def __array_function__(
         self, function: Callable[..., Any], _types: Any, args: Any, kwargs: Any
     ) -> Any:
-        callback = CALLBACKS.get(function)
-        if callback is not None:
-            return callback(*args, **kwargs)
-        rewrite = REWRITES.get(function)
-        if rewrite is not None:
-            return _rewrite(*rewrite, args, kwargs)
-        out = kwargs.get("out") if kwargs else None
-        if out is not None:
-            kwargs = {key: value for key, value in kwargs.items() if key != "out"}
-            return _into((out,), call_function(function, unwrap(args), unwrap(kwargs)))
-        result = wrap(call_function(function, unwrap(args), unwrap(kwargs)))
+        special = _SPECIAL.get(function)
+        if special is not None:
+            return special(args, kwargs)
+        if not kwargs:
+            result = wrap(call_function(function, unwrap(args), kwargs))
+        else:
+            out = kwargs.get("out")
+            if out is not None:
+                kwargs = {key: value for key, value in kwargs.items() if key != "out"}
+                return _into((out,), call_function(function, unwrap(args), unwrap(kwargs)))
+            result = wrap(call_function(function, unwrap(args), unwrap(kwargs)))
         if function in VIEW_FUNCTIONS and not (function is np.ravel and _strided(result)):
-            _link_results(result, (*args, *kwargs.values()))
+            _link_results(result, (*args, *kwargs.values()) if kwargs else args)
         return result
 
     # ---- indexing and assignment --------------------------------------------------------
@@ -112,6 +113,11 @@ class Array(ArrayMethods):
         index = unwrap(index)
         if type(value) is Array and root_of(value) is self and reads(value._node, node, index):
             return  # the end of x[i] += v: the view that was added to has written x already
+        if type(value) in (list, tuple) and _overlaps(value, root_of(self) or self):
+            raise TracingError(
+                "x[…] = [x[1], x[0]]: NumPy writes the first view before it reads the next one.\n"
+                "  Take copies, x[…] = [x[1].copy(), x[0].copy()], or use x[[1, 0]]."
+            )
         move(self, setitem(node, index, unwrap(value)))
 
     def _set_flat(self, index: Any, value: Any) -> None:
@@ -145,6 +151,8 @@ def unwrap(value: Any) -> Any:
     form = type(value)
     if form is Array:
         return value._node
+    if form in _LEAVES:
+        return value
     if form is tuple:
         return tuple([unwrap(item) for item in value])
     if form is list:
@@ -218,6 +226,18 @@ def _rewrite(name: str, contents: Callable[..., Any], args: Any, kwargs: Any) ->
     move(target, contents(target._node, *rest, **keywords))
 
 
+def _special(function: Any) -> Callable[[Any, Any], Any]:
+    """A function that is not an operation on nodes: it calls back user code or works in place."""
+    callback = CALLBACKS.get(function)
+    if callback is not None:
+        return lambda args, kwargs: callback(*args, **kwargs)
+    name, contents = REWRITES[function]
+    return lambda args, kwargs: _rewrite(name, contents, args, kwargs)
+
+
+_SPECIAL = {function: _special(function) for function in (*CALLBACKS, *REWRITES)}
+
+
 def _at(ufunc: np.ufunc, target: Any, indices: Any, *operand: Any) -> None:
     """``ufunc.at``: in place, an entry named twice is worked on twice."""
     _must_be_traced(target)
@@ -232,6 +252,16 @@ def _choosing(value: Any) -> Any:
     if type(value) is Array and value.dtype.kind in "biu":
         return record_guard(value._node, value._node.value)
     return unwrap(value)
+
+
+def _overlaps(values: Any, root: Array) -> bool:
+    """Whether one of the listed values looks at the array of `root`."""
+    return any(
+        _overlaps(value, root)
+        if type(value) in (list, tuple)
+        else type(value) is Array and (value is root or root_of(value) is root)
+        for value in values
+    )
 
 
 def _strided(x: Any) -> bool:

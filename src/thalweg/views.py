@@ -12,8 +12,8 @@ root that has had views).
 
 from __future__ import annotations
 
-import weakref
 from typing import Any
+from weakref import ref
 
 import numpy as np
 
@@ -57,16 +57,16 @@ def shares_memory(value: Any, base: Any) -> bool:
 
 def link(view: Any, base: Any) -> None:
     """Note that the handle `view` looks at the array of the handle `base`."""
-    links = getattr(base, "_link", None)
-    if type(links) is not list:
-        if links is not None:  # base is itself a view: both look at its root
-            base = links
-            links = base._link
-        else:
-            links = base._link = []
+    try:
+        links = base._link
+    except AttributeError:
+        links = base._link = []
+    if type(links) is not list:  # base is itself a view: both look at its root
+        base = links
+        links = base._link
     view._link = base
-    links.append(weakref.ref(view))
-    if len(links) % 1024 == 0:
+    links.append(ref(view))
+    if not len(links) & 1023:
         links[:] = [reference for reference in links if reference() is not None]
 
 
