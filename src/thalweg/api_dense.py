@@ -110,7 +110,7 @@ class _Blocks:
 
     def __init__(self, traced: Run, prefer_forward: bool) -> None:
         self.inputs = traced.inputs
-        self.outputs = [x if type(x) is Node else np.asarray(x) for x in traced.outputs]
+        self.outputs: list[Any] = [x if type(x) is Node else np.asarray(x) for x in traced.outputs]
         _refuse_too_big(self.outputs, self.inputs)
         nodes = [x for x in self.outputs if type(x) is Node]
         self.order, self.live = live_nodes(nodes, self.inputs, {}, traced.nested)

@@ -107,10 +107,10 @@ def run(
     inputs: list[Node] = []
     structures: list[Structure] = []
     for position in argnums:
-        leaves, structure = flatten_with_paths(args[position])
+        located, structure = flatten_with_paths(args[position])
         label = names[position] if names else f"argument {position}"
         handles = []
-        for path, leaf in leaves:
+        for path, leaf in located:
             text = path_text(label, path)
             value = as_input(leaf, text)
             if copy and type(value) is not Node:

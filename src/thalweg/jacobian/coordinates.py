@@ -224,7 +224,7 @@ def _joined(value: Any) -> Any:
 
 
 _COORDINATES: dict[type, Callable[..., Coordinates]] = {
-    Zero: lambda kind, x, out: Coordinates(*[np.zeros(0, int)] * 2, np.zeros(0)),
+    Zero: lambda kind, x, out: Coordinates(np.zeros(0, int), np.zeros(0, int), np.zeros(0)),
     Identity: lambda kind, x, out: _elementwise(1.0, x, out),
     Broadcast: lambda kind, x, out: _elementwise(1.0, x, out),
     Scale: lambda kind, x, out: _elementwise(kind.factor, x, out),

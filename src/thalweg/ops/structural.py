@@ -10,7 +10,7 @@ from thalweg.graph.primitive import Labels, Primitive, register
 
 __all__ = ["DETACH", "ITEM", "detach_node", "items"]
 
-ITEM = register(
+ITEM: Primitive = register(
     Primitive(
         name="item",
         value=lambda results, index: results[index],
@@ -19,7 +19,7 @@ ITEM = register(
         batch=lambda operands, batched, params: ITEM(operands[0], **params),
     )
 )
-DETACH = register(
+DETACH: Primitive = register(
     Primitive(
         name="detach",
         value=lambda x: x,

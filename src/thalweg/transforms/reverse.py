@@ -159,7 +159,7 @@ def reverse(
                     masks.pop(operand, None)
                     continue
                 if primitive.outputs:
-                    g = conform(kind.pull(_parts(kind, c, acting)), x)
+                    g = conform(kind.pull(_parts(kind, c, acting)), x)  # type: ignore[union-attr, arg-type]
                     hand(operand, g, None)
                 elif mask is not None or form in ROUTING:
                     g = pull(kind, c, x, out, mask)
