@@ -293,3 +293,24 @@ def test_unknown_name_lists_what_there_is():
         t["nope"]
     with pytest.raises(IndexError):
         t[7]
+
+
+def test_a_nested_derivative_and_vmap():
+    def f(x):
+        d = tw.grad(lambda y: y**3)(x)
+        return d * x
+
+    t = traced(f, 2.0)
+    assert [n.label for n in t.inputs] == ["x"]
+    assert t.nodes[1].label == "x.2"  # the same value, as the input of the inner derivative
+    assert not t.nodes[1].is_input
+    assert float(t["d"].value) == 12.0
+    assert float(t.gradients["x"]) == 36.0
+
+    def batched(w, xs):
+        y = tw.vmap(lambda x: np.tanh(w @ x))(xs)
+        return np.sum(y)
+
+    t = traced(batched, np.ones((2, 3)), np.ones((4, 3)))
+    assert t["np.tanh(w @ x)"].gate == "tanh"
+    assert all(n.line == t["np.tanh(w @ x)"].line for n in t if n.expression.startswith("w @ x"))

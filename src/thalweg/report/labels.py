@@ -126,6 +126,9 @@ def _spelled(record: TraceNode) -> str:
     """Gate and operands, where there is no source: ``x + y``, ``exp(#3)``."""
     if record.gate == "constant":
         return value_text(record.value)
+    inner = record.inputs[0].node if record.gate == "input" else None
+    if inner is not None:  # the same value, as the input of a nested derivative
+        return inner.name or inner.expression
     operands = [
         value_text(edge.value) if edge.node is None else edge.node.name or f"#{edge.node.index}"
         for edge in record.inputs

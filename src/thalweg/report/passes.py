@@ -86,9 +86,10 @@ class Backward:
             upstream=upstream,
         )
 
-    def stable_gradients(self) -> list[Any]:
-        """The gradients as `thalweg.grad` takes them: unstable spellings in a stable form."""
-        return self._pull(stable_forms(self.order, self.live), None, None)
+    def stable_gradients(self) -> list[Any] | None:
+        """The gradients as `thalweg.grad` takes them, where it takes any through a stable form."""
+        replacements = stable_forms(self.order, self.live) if self.ran else {}
+        return self._pull(replacements, None, None) if replacements else None
 
     def upstream_of(self, node: Node) -> Any:
         if not self.ran or not node.active:
@@ -131,7 +132,7 @@ def edges(
 ) -> Iterator[TraceEdge]:
     for i, operand in enumerate(node.operands):
         source = records.get(operand) if type(operand) is Node else None
-        if source is None or node.primitive.name == "input":
+        if source is None:
             yield TraceEdge(None, constants.copy(plain(operand)))
         else:
             local, downstream = backward.edge(node, i, operand)
@@ -176,16 +177,15 @@ def _owner(array: np.ndarray[Any, Any]) -> Any:
 def notes_of(run_: Run, backward: Backward, records: dict[Node, TraceNode]) -> list[str]:
     """What a reader of the numbers should know."""
     notes = []
-    found = [records[node].upstream for node in run_.inputs]
-    if backward.ran and not all(np.all(np.isfinite(g)) for g in found):
-        stable = backward.stable_gradients()
-        for node, plain, better in zip(run_.inputs, found, stable, strict=True):
-            if better is None or np.array_equal(plain, better, equal_nan=True):
-                continue
-            notes.append(
-                f"the plain chain rule gives {value_text(plain)} for {records[node].label}; "
-                f"thalweg.grad takes the derivative through a stable form: {value_text(better)}"
-            )
+    stable = backward.stable_gradients()
+    for node, better in zip(run_.inputs, stable or (), strict=bool(stable)):
+        plain = records[node].upstream
+        if better is None or np.allclose(plain, better, rtol=1e-9, atol=0.0, equal_nan=True):
+            continue
+        notes.append(
+            f"the plain chain rule gives {value_text(plain)} for {records[node].label}; "
+            f"thalweg.grad takes the derivative through a stable form: {value_text(better)}"
+        )
     answers: dict[str, list[str]] = {}
     for guard in run_.guards:
         answers.setdefault(describe_origin(guard.origin), []).append(value_text(guard.answer))

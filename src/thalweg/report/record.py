@@ -63,6 +63,8 @@ class TraceNode:
         ∂(output)/∂(this node), weighted by the trace's `upstream`; None where no derivative flows
         or the backward pass was not run.
     inputs : tuple of TraceEdge
+    is_input : bool
+        Whether it is one of the inputs that the derivative is taken with respect to.
     """
 
     index: int
@@ -76,6 +78,7 @@ class TraceNode:
     line: int | None = None
     upstream: Any = None
     inputs: tuple[TraceEdge, ...] = ()
+    is_input: bool = False
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -86,11 +89,6 @@ class TraceNode:
     def dtype(self) -> np.dtype[Any]:
         """Element type of the value."""
         return np.result_type(*self.value) if type(self.value) is tuple else self.value.dtype
-
-    @property
-    def is_input(self) -> bool:
-        """Whether it is one of the inputs that the derivative is taken with respect to."""
-        return self.node.primitive.name == "input"
 
     @property
     def differentiable(self) -> bool:

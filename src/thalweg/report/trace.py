@@ -196,6 +196,8 @@ def trace(f: Callable[..., Any], /, *args: Any, upstream: Any = None, **kwargs: 
         node: TraceNode(i, node, node.primitive.labels.gate, node.value)
         for i, node in enumerate(nodes)
     }
+    for node in run_.inputs:
+        records[node].is_input = True
     constants = Constants(nodes)
     for node, kept in records.items():
         kept.inputs = tuple(edges(node, records, backward, constants))
