@@ -19,7 +19,17 @@ from thalweg.graph.node import Node, apply
 from thalweg.graph.primitive import Labels, Primitive, implements, register
 from thalweg.ops._families import front
 
-__all__ = ["GETITEM", "add_at", "along_axis", "as_array", "getitem", "index_of", "reads", "setitem"]
+__all__ = [
+    "GETITEM",
+    "add_at",
+    "along_axis",
+    "as_array",
+    "getitem",
+    "index_of",
+    "reads",
+    "scatter_add",
+    "setitem",
+]
 
 
 class Slot(NamedTuple):
@@ -382,9 +392,26 @@ def setitem(x: Any, index: Any, value: Any) -> Any:
     return apply(SETITEM, operands, {"index": template})
 
 
+def scatter_add(buffer: Any, index: Any, value: Any) -> None:
+    """buffer[index] += value in place, repeated entries adding up.
+
+    Whole rows are added entry by entry of the flat buffer, for which `np.add.at` is faster.
+    """
+    if type(index) is tuple and len(index) == 1 and buffer.ndim > 1 and buffer.flags.c_contiguous:
+        rows = np.asarray(index[0])
+        n, width = buffer.shape[0], math.prod(buffer.shape[1:])
+        if rows.dtype.kind == "i" and rows.size and -n <= rows.min() and rows.max() < n:
+            first = np.where(rows < 0, rows + n, rows) * width
+            positions = first[..., None] + np.arange(width)
+            whole = np.broadcast_to(value, rows.shape + buffer.shape[1:])
+            np.add.at(buffer.reshape(-1), positions.ravel(), whole.ravel())
+            return
+    np.add.at(buffer, index, value)
+
+
 def _add_at_value(x: Any, value: Any, *arrays: Any, index: tuple[Any, ...]) -> Any:
     result = np.array(x)
-    np.add.at(result, _fill(index, arrays), value)
+    scatter_add(result, _fill(index, arrays), value)
     return result
 
 

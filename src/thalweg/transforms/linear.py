@@ -39,7 +39,7 @@ from thalweg.graph.kinds import (
     Wirtinger,
 )
 from thalweg.ops.einsum import contract
-from thalweg.ops.index import add_at, getitem, setitem
+from thalweg.ops.index import add_at, getitem, scatter_add, setitem
 from thalweg.ops.shape import astype
 
 __all__ = [
@@ -355,4 +355,4 @@ def accumulate_take(buffer: Any, kind: Take, c: Any) -> None:
     if kind.unique:
         buffer[kind.index] += c
     else:
-        np.add.at(buffer, kind.index, c)
+        scatter_add(buffer, kind.index, c)
