@@ -169,7 +169,8 @@ def _forward_row(call: Call, point: list[Any], target: Target, tolerance: float)
     )
     gap = np.where(flat == values, 0.0, np.abs(flat - values))
     agrees = gap <= tolerance * scale + 20 * noise
-    relative = np.where(agrees & (gap <= 20 * noise), np.minimum(gap, tolerance * scale), gap)
+    # What agrees only within the noise of the differences has no measurable error.
+    relative = np.where(agrees & (gap > tolerance * scale), 0.0, gap)
     with np.errstate(all="ignore"):
         relative = np.where(relative == 0, 0.0, relative / scale)
     return np.where(np.isfinite(relative), relative, np.inf), agrees
@@ -213,7 +214,7 @@ def _reverse_error(
     allowed = tolerance * scale + 20 * float(np.sum(np.abs(flat) * noise))
     if not gap <= allowed:
         return (gap / scale if scale and np.isfinite(gap) else np.inf), False
-    return (min(gap / scale, tolerance) if scale else 0.0), True
+    return (gap / scale if scale and gap <= tolerance * scale else 0.0), True
 
 
 def _mark_kinks(call: Call, point: list[Any], target: Target, suspicious: Any) -> Target:

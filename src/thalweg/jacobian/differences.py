@@ -92,7 +92,7 @@ def _central(moved: Callable[[float], Any], start: Any) -> Difference:
     values = np.zeros_like(start)
     noise = np.full(start.shape, np.inf)
     for first in (eps**0.11, eps**0.2, eps**0.3, eps**0.42):
-        found, error = _ridders(moved, first, eps, np.abs(start))
+        found, error = _ridders(moved, first, eps)
         better = error < noise
         values, noise = np.where(better, found, values), np.where(better, error, noise)
         size = np.max(np.abs(values), initial=0.0)
@@ -101,23 +101,27 @@ def _central(moved: Callable[[float], Any], start: Any) -> Difference:
     return Difference(values, noise, "central")
 
 
-def _ridders(moved: Callable[[float], Any], first: float, eps: float, size: Any) -> tuple[Any, Any]:
+def _ridders(moved: Callable[[float], Any], first: float, eps: float) -> tuple[Any, Any]:
     """Derivatives and error estimates from the steps first, first/2, first/4, …"""
     best: Any = None
     error: Any = None
+    rounding: Any = 0.0
     previous: list[Any] = []
     for level in range(_LEVELS):
         h = first / 2**level
         with np.errstate(all="ignore"):
-            row = [(moved(h) - moved(-h)) / (2 * h)]
-            floor = 2 * eps * size / h
+            right, left = moved(h), moved(-h)
+            row = [(right - left) / (2 * h)]
+            # What the rounding of the values makes of the quotient, in any row so far.
+            rounding = np.maximum(rounding, 2 * eps * np.maximum(np.abs(right), np.abs(left)) / h)
             if best is None:
                 best, error = row[0], np.full(row[0].shape, np.inf)
             for j, above in enumerate(previous):
                 # The central difference has an error series in h²: each column removes a term.
                 factor = 4.0 ** (j + 1)
                 row.append((factor * row[j] - above) / (factor - 1))
-                change = np.maximum(np.abs(row[-1] - row[j]), np.abs(row[-1] - above)) + floor
+                change = np.maximum(np.abs(row[-1] - row[j]), np.abs(row[-1] - above))
+                change = change + rounding
                 better = change < error
                 best = np.where(better, row[-1], best)
                 error = np.where(better, change, error)
