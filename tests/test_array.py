@@ -170,8 +170,7 @@ def test_scalars():
 
 @pytest.mark.parametrize("f", [float, int, complex, round, math.sin, math.floor, operator.index,
                                np.asarray, np.array, lambda x: x.item(), lambda x: x.tolist(),
-                               lambda x: x.tobytes(), lambda x: np.array([x, x])],
-                         ids=str)  # fmt: skip
+                               lambda x: x.tobytes(), lambda x: np.array([x, x])])  # fmt: skip
 def test_values_do_not_leave_silently(f):
     # NumPy hides the error of an entry behind its own, with ours as the cause.
     with pytest.raises((TracingError, ValueError)) as caught:
