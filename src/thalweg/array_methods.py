@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import operator
@@ -368,8 +369,9 @@ def _method(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
 
     act.__name__ = act.__qualname__ = name
     act.__doc__ = f"As `numpy.ndarray.{name}`."
-    first, *rest = inspect.signature(function).parameters.values()
-    act.__signature__ = inspect.Signature([first.replace(name="self"), *rest])  # type: ignore[attr-defined]
+    with contextlib.suppress(ValueError):  # in older NumPy, functions written in C have none
+        first, *rest = inspect.signature(function).parameters.values()
+        act.__signature__ = inspect.Signature([first.replace(name="self"), *rest])  # type: ignore[attr-defined]
     return act
 
 

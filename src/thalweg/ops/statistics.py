@@ -172,19 +172,29 @@ def _at_position(ranks: Any, position: Any, dtype: Any) -> Any:
     return astype(weights, dtype)
 
 
+def _quantile(x: Any, q: Any, percent: bool, **params: Any) -> Any:
+    """One quantile. A `q` that came in an array stays one: it is not weak in promotion."""
+    found = (np.percentile if percent else np.quantile)(x, q, **params)
+    return found[0] if np.ndim(q) else found
+
+
+def _nanquantile(x: Any, q: Any, percent: bool, **params: Any) -> Any:
+    found = (np.nanpercentile if percent else np.nanquantile)(x, q, **params)
+    return found[0] if np.ndim(q) else found
+
+
 def _quantile_weights(
     out: Any, x: Any, axes: tuple[int, ...], q: Any, percent: bool, method: str
 ) -> Any:
     # Every method is an average of at most two neighbours in rank: which ones, NumPy tells us
     # itself when asked for the quantile of 0, 1, …, n − 1.
-    function: Any = np.percentile if percent else np.quantile
-    position = function(np.arange(float(count(x, axes))), q, method=method)
+    position = _quantile(np.arange(float(count(x, axes))), q, percent, method=method)
     return _at_position(quantile_ranks(x, axes), position, x.dtype)
 
 
 QUANTILE = reduction(
     "quantile",
-    lambda x, q, percent, **params: (np.percentile if percent else np.quantile)(x, q, **params),
+    _quantile,
     _quantile_weights,
     tex=r"Q({0})",
     routed=True,
@@ -200,7 +210,7 @@ MEDIAN = reduction(
 
 def _nan_quantile_weights(out: Any, x: Any, axes: tuple[int, ...], q: Any, percent: bool) -> Any:
     valid = np.logical_not(np.isnan(x))
-    fraction = np.true_divide(q, 100) if percent else q
+    fraction = np.reshape(np.true_divide(q, 100) if percent else q, ())
     position = fraction * (astype(np.sum(valid, axis=axes, keepdims=True), float) - 1)
     weights = _at_position(quantile_ranks(x, axes), position, x.dtype)
     return np.where(valid, weights, np.zeros((), x.dtype))
@@ -208,9 +218,7 @@ def _nan_quantile_weights(out: Any, x: Any, axes: tuple[int, ...], q: Any, perce
 
 NANQUANTILE = reduction(
     "nanquantile",
-    lambda x, q, percent, **params: (np.nanpercentile if percent else np.nanquantile)(
-        x, q, **params
-    ),
+    _nanquantile,
     _nan_quantile_weights,
     tex=r"Q({0})",
     routed=True,
@@ -268,7 +276,7 @@ def _implement_quantile(function: Any, primitive: Primitive, percent: bool) -> N
         axes = normalise_axes(axis, a.ndim)
         parts = [
             primitive(a, axes=axes, keepdims=bool(keepdims), q=part, percent=percent, **more)
-            for part in ([q] if np.ndim(q) == 0 else np.ravel(q))
+            for part in ([q] if np.ndim(q) == 0 else np.reshape(q, (-1, 1)))
         ]
         if np.ndim(q) == 0:
             return parts[0]
