@@ -176,7 +176,8 @@ CASES = [
     ),
     *_cases("svdvals", "cond", np.linalg.cond, ((3, 3),), _TALL),
     *_cases("svdvals", "cond-minus-2", lambda a: np.linalg.cond(a, -2), ((3, 3),)),
-    *_cases("norm", "cond-fro", lambda a: np.linalg.cond(a, "fro"), ((2, 3, 3),)),
+    # Real only: NumPy 2.0 gives complex matrices a complex condition number.
+    *_cases("norm", "cond-fro", lambda a: np.linalg.cond(a, "fro"), ((2, 3, 3),), complex=False),
     *_cases("svdvals", "norm-nuc", lambda a: np.linalg.norm(a, "nuc"), _TALL, ((0, 2),)),
     *_cases(
         "svdvals",
@@ -253,7 +254,5 @@ CASES += [
         ("matrix-1", lambda x: np.linalg.matrix_norm(x, ord=1, keepdims=True), (2, 2, 3)),
         ("empty", lambda x: np.linalg.norm(x, axis=0), (0, 2)),
         ("empty-whole", np.linalg.norm, (0,)),
-        ("empty-inf", lambda x: np.linalg.norm(x, np.inf, axis=1), (2, 0)),
-        ("empty-matrix", lambda x: np.linalg.norm(x, 1), (0, 0)),
     )
 ]

@@ -368,7 +368,7 @@ def tensorsolve(a: Any, b: Any, axes: Any = None) -> Any:
     if axes is not None:
         order = [k for k in range(a.ndim) if k not in axes] + list(axes)
         a = np.transpose(a, order)
-    old = a.shape[b.ndim - a.ndim :] if b.ndim < a.ndim else ()
+    old = a.shape[-(a.ndim - b.ndim) :]
     n = prod(old)
     if a.size != n * n:
         raise np.linalg.LinAlgError(
