@@ -117,7 +117,8 @@ def vdot(a: Any, b: Any, /) -> Any:
 @implements(np.inner)
 def inner(a: Any, b: Any, /) -> Any:
     a, b = as_array(a), as_array(b)
-    return DOT(a, np.swapaxes(b, -1, -2) if len(b.shape) > 1 else b)
+    turned = len(b.shape) > 1 and a.shape  # a number only scales
+    return DOT(a, np.swapaxes(b, -1, -2) if turned else b)
 
 
 @implements(np.outer)
