@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,7 @@ CASES = (
     [
         Case(
             _PRIMITIVE.get(name, name),
-            lambda x, f=getattr(np.fft, name), k=arguments: f(x, **k),
+            partial(getattr(np.fft, name), **arguments),
             (shape,),
             domain=((-2.0, 2.0),),
             complex=name not in _REAL_INPUT,
@@ -51,7 +52,7 @@ CASES = (
     + [
         Case(
             "rfft" if real_input else "irfft" if name.startswith("ir") else name.rstrip("2n"),
-            lambda x, f=getattr(np.fft, name), k=arguments: f(x, **k),
+            partial(getattr(np.fft, name), **arguments),
             (shape,),
             domain=((-2.0, 2.0),),
             complex=not real_input,
