@@ -6,8 +6,6 @@ escaped as XML; nodes are known to Graphviz by their number.
 
 from __future__ import annotations
 
-import html
-
 from thalweg.report.numbers import value_text
 from thalweg.report.record import Record, TraceNode
 
@@ -16,6 +14,7 @@ __all__ = ["digraph"]
 _VALUE = "#1a7f37"
 _GRADIENT = "#cf222e"
 _LONGEST = 60
+_XML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;"})
 
 
 def digraph(record: Record) -> str:
@@ -71,4 +70,5 @@ def _escape(text: str) -> str:
     text = " ".join(text.split()) or " "
     if len(text) > _LONGEST:
         text = text[: _LONGEST - 1] + "…"
-    return html.escape("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text))
+    shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return shown.translate(_XML)

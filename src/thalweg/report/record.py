@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,7 +13,6 @@ from thalweg.jacobian.structure import LocalJacobian
 __all__ = ["GroupFound", "Record", "TraceEdge", "TraceNode"]
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class TraceEdge:
     """One operand of a node.
 
@@ -31,16 +29,24 @@ class TraceEdge:
         carries no derivative or the backward pass was not run.
     """
 
-    node: TraceNode | None
-    value: Any
-    local: LocalJacobian | None = None
-    downstream: Any = None
+    __slots__ = ("downstream", "local", "node", "value")
+
+    def __init__(
+        self,
+        node: TraceNode | None,
+        value: Any,
+        local: LocalJacobian | None = None,
+        downstream: Any = None,
+    ) -> None:
+        self.node = node
+        self.value = value
+        self.local = local
+        self.downstream = downstream
 
     def __repr__(self) -> str:
         return f"<edge from {self.node.label if self.node else 'a constant'}: {self.local!r}>"
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class TraceNode:
     """One gate of the graph, with everything that the two passes computed.
 
@@ -67,18 +73,34 @@ class TraceNode:
         Whether it is one of the inputs that the derivative is taken with respect to.
     """
 
-    index: int
-    node: Node
-    gate: str
-    value: Any
-    name: str | None = None
-    expression: str = ""
-    label: str = ""
-    file: str | None = None
-    line: int | None = None
-    upstream: Any = None
-    inputs: tuple[TraceEdge, ...] = ()
-    is_input: bool = False
+    __slots__ = (
+        "expression",
+        "file",
+        "gate",
+        "index",
+        "inputs",
+        "is_input",
+        "label",
+        "line",
+        "name",
+        "node",
+        "upstream",
+        "value",
+    )
+
+    def __init__(self, index: int, node: Node) -> None:
+        self.index = index
+        self.node = node
+        self.gate = node.primitive.labels.gate
+        self.value: Any = node.value
+        self.name: str | None = None
+        self.expression = ""
+        self.label = ""
+        self.file: str | None = None
+        self.line: int | None = None
+        self.upstream: Any = None
+        self.inputs: tuple[TraceEdge, ...] = ()
+        self.is_input = False
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -99,8 +121,7 @@ class TraceNode:
         return f"<{self.label}: {self.gate}, {self.dtype}{list(self.shape)}>"
 
 
-@dataclass(frozen=True, slots=True)
-class GroupFound:
+class GroupFound(NamedTuple):
     """Nodes that could be one gate with a known local gradient.
 
     `local` is its number where the group has one input and works on single numbers.
@@ -116,8 +137,7 @@ class GroupFound:
     local: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """The plain data of a trace; the renderers work on this."""
 
     function: str
@@ -128,5 +148,5 @@ class Record:
     outputs: Sequence[TraceNode | None]
     output_values: Sequence[Any]
     backward: bool
-    notes: Sequence[str] = field(default=())
-    groups: Sequence[GroupFound] = field(default=())
+    notes: Sequence[str] = ()
+    groups: Sequence[GroupFound] = ()

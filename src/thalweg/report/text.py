@@ -6,8 +6,8 @@ a `paint` function where there is colour.
 
 from __future__ import annotations
 
+import os
 import re
-import shutil
 import unicodedata
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -41,6 +41,7 @@ _REPEAT = re.compile(r"\.\d{1,9}$")
 _NOT_RUN = "-"
 #: Nodes that `print` shows; `Trace.to_text` shows as many as one asks for.
 LIMIT = 200
+_NO_TERMINAL = 100
 #: Columns for one member in the list of a group's members.
 _MEMBER = 40
 
@@ -146,7 +147,7 @@ def render(
     limit : int or None
         Nodes and groups to show at most; None: all.
     """
-    width = width or shutil.get_terminal_size((100, 24)).columns
+    width = width or _terminal_width()
     where = f" at {record.file}:{record.line}" if record.file else ""
     values = ", ".join(value_text(value) for value in record.output_values)
     lines = [
@@ -164,6 +165,17 @@ def render(
     for note in record.notes:
         lines += ["", f"note: {note}"]
     return "\n".join(lines)
+
+
+def _terminal_width() -> int:
+    """Columns of the terminal; 100 where there is none."""
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdecimal() and int(columns) > 0:
+        return int(columns)
+    try:
+        return os.get_terminal_size(1).columns or _NO_TERMINAL  # 1: the standard output
+    except OSError:
+        return _NO_TERMINAL
 
 
 def _plain(text: str, role: str) -> str:

@@ -192,10 +192,7 @@ def trace(f: Callable[..., Any], /, *args: Any, upstream: Any = None, **kwargs: 
     run_ = run(call, leaves, {}, range(len(leaves)), names=names, copy=True)
     nodes = gather(run_)
     backward = Backward(run_, cotangents(run_, upstream))
-    records = {
-        node: TraceNode(i, node, node.primitive.labels.gate, node.value)
-        for i, node in enumerate(nodes)
-    }
+    records = {node: TraceNode(i, node) for i, node in enumerate(nodes)}
     for node in run_.inputs:
         records[node].is_input = True
     constants = Constants(nodes)
