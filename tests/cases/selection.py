@@ -50,6 +50,13 @@ CASES = [
     Case("getitem", lambda x: x[np.ix_([0, 2], _MASK)], ((3, 3),), label="ix_"),
     Case("getitem", lambda x: x[np.tril_indices_from(x)], ((3, 3),), label="tril-indices"),
     Case("add_at", lambda w: np.bincount([0, 2, 2], w, minlength=4), ((3,),), label="bincount"),
+    Case("getitem", lambda x: x[np.unravel_index(np.argmax(x), x.shape)], ((3, 4),),
+         label="unravel_index"),
+    Case("getitem", lambda x: x[np.unravel_index(np.argsort(x, axis=None)[:3], x.shape, "F")],
+         ((3, 3),), label="unravel_index-order"),
+    Case("getitem", lambda x: x.ravel()[np.ravel_multi_index((np.argmax(x, 0) + 2, [0, 1]), x.shape,
+                                                             mode=("wrap", "clip"))],
+         ((3, 2),), label="ravel_multi_index"),
     *[
         Case("sliding_windows", lambda x, w=window, a=axis:
              np.lib.stride_tricks.sliding_window_view(x, w, a), (shape,), complex=True,

@@ -5,6 +5,7 @@ Compositions of indexing and `where`: their derivatives follow, and so do their 
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -146,6 +147,36 @@ def ix_(*args: Any) -> tuple[Any, ...]:
         shape[position] = part.shape[0]
         parts.append(np.reshape(part, shape))
     return tuple(parts)
+
+
+@implements(np.unravel_index)
+def unravel_index(indices: Any, shape: Any, order: str = "C") -> tuple[Any, ...]:
+    indices = as_array(indices)
+    sizes = (shape,) if np.ndim(shape) == 0 else tuple(shape)
+    numbers = indices.value if type(indices) is Node else indices
+    if np.any((numbers < 0) | (numbers >= math.prod(sizes))):
+        raise ValueError(f"index {numbers} is out of bounds for array with size {math.prod(sizes)}")
+    found = []
+    for n in reversed(sizes) if order == "C" else sizes:
+        found.append(np.remainder(indices, n))
+        indices = np.floor_divide(indices, n)
+    return tuple(reversed(found) if order == "C" else found)
+
+
+@implements(np.ravel_multi_index)
+def ravel_multi_index(multi_index: Any, dims: Any, mode: Any = "raise", order: str = "C") -> Any:
+    parts = [as_array(x) for x in multi_index]
+    sizes = (dims,) if np.ndim(dims) == 0 else tuple(dims)
+    modes = (mode,) * len(sizes) if isinstance(mode, str) else tuple(mode)
+    total, stride = 0, 1
+    pairs = list(zip(parts, sizes, modes, strict=True))
+    for part, n, how in reversed(pairs) if order == "C" else pairs:
+        numbers = part.value if type(part) is Node else part
+        if how == "raise" and np.any((numbers < 0) | (numbers >= n)):
+            raise ValueError("invalid entry in coordinates array")
+        total = total + _within(part, n, how) * stride
+        stride *= n
+    return total
 
 
 @implements(np.bincount)
