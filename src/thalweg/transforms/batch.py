@@ -126,8 +126,8 @@ def _check_guard(guard: Guard, value: Any, size: int) -> None:
             f"vmap: Python branched on a value at {describe_origin(guard.origin)}, and the "
             f"examples do not agree: it was {guard.answer} for example 0, and for example {other} "
             f"the value is {values[other]}.\n"
-            "  Write the choice with np.where(condition, a, b), which takes both branches, an "
-            "index into a NumPy array with np.take(array, i), or use a Python loop."
+            "  Write a choice with np.where(condition, a, b), which takes both branches, an index "
+            "into a NumPy array with np.asarray(array, like=i)[i], or use a Python loop."
         )
     if type(value) is Node:
         answer = guard.answer if isinstance(guard.answer, bool) else values
