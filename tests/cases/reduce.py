@@ -186,7 +186,8 @@ CASES = [
         for shape, options in (((3, 4), {}), ((3, 4), {"axis": 1}), ((4,), {"axis": -1}))
     ],
     *[
-        Case(function.__name__, lambda x, f=function, o=options: x * np.multiply(f(x > 0, **o), np.float64(1)),
+        Case(function.__name__,
+             lambda x, f=function, o=options: x * np.multiply(f(x > 0, **o), np.float64(1)),
              make=_distinct(3, 4), label=f"{options}")
         for function in (np.all, np.any, np.count_nonzero)
         for options in ({}, {"axis": 1, "keepdims": True}, {"axis": 0})

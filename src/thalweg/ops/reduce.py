@@ -299,8 +299,7 @@ def _is_best(out: Any, x: Any) -> Any:
 
 def share(won: Any, axes: tuple[int, ...], dtype: Any) -> Any:
     """Winners of a tie share equally: 1/(number of winners) for each, 0 for the rest."""
-    won = astype(won, dtype)
-    winners = np.sum(won, axis=axes, keepdims=True)
+    winners = np.sum(won, axis=axes, keepdims=True, dtype=dtype)
     return won / np.where(np.equal(winners, 0), np.ones((), dtype), winners)
 
 

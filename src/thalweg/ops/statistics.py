@@ -11,6 +11,7 @@ from thalweg.errors import NoRuleError
 from thalweg.graph.node import Node
 from thalweg.graph.primitive import Primitive, implements
 from thalweg.ops._families import static
+from thalweg.ops.index import getitem
 from thalweg.ops.reduce import (
     NOT_GIVEN,
     count,
@@ -19,6 +20,7 @@ from thalweg.ops.reduce import (
     reduction,
 )
 from thalweg.ops.shape import astype
+from thalweg.ops.sorting import along_axis
 
 __all__ = ["deviation_weights", "root", "squared"]
 
@@ -154,22 +156,30 @@ _implement_spread(np.std, STD)
 # ---- order statistics -------------------------------------------------------------------------
 
 
-def quantile_ranks(x: Any, axes: tuple[int, ...]) -> Any:
-    """The rank of every entry among those that are reduced with it; NaN ranks last."""
-    order = tuple(a for a in range(x.ndim) if a not in axes) + axes
-    moved = np.transpose(x, order)
+def _interpolated(x: Any, axes: tuple[int, ...], position: Any) -> Any:
+    """Weights of linear interpolation between the entries ranked around `position`.
+
+    The position, from 0, is a number or an array with the reduced axes of size 1. NaN ranks last;
+    of equal entries the one that comes first in x.
+    """
+    if x.size == 0:
+        return np.zeros(x.shape, x.dtype)
+    moving = tuple(a for a in range(x.ndim) if a not in axes) + axes
+    moved = np.transpose(x, moving)
     kept = moved.shape[: x.ndim - len(axes)]
-    flat = np.reshape(moved, (*kept, count(x, axes)))
-    ranks = np.argsort(np.argsort(flat, axis=-1, kind="stable"), axis=-1, kind="stable")
-    return np.transpose(np.reshape(ranks, moved.shape), tuple(np.argsort(order).tolist()))
-
-
-def _at_position(ranks: Any, position: Any, dtype: Any) -> Any:
-    """Weights of linear interpolation between the ranks around `position`."""
-    low = np.floor(position)
+    n = count(x, axes)
+    order = np.argsort(np.reshape(moved, (*kept, n)), axis=-1, kind="stable")
+    if position.ndim:
+        position = np.reshape(position, (*kept, 1))
+    position = np.broadcast_to(position, (*kept, 1))
+    low = np.maximum(np.floor(position), 0.0)
     part = position - low
-    weights = np.where(np.equal(ranks, low), 1 - part, np.where(np.equal(ranks, low + 1), part, 0))
-    return astype(weights, dtype)
+    lower, upper = astype(low, np.intp), astype(np.minimum(low + 1, n - 1), np.intp)
+    places = np.arange(n)
+    is_lower = np.equal(places, getitem(order, along_axis(lower, len(kept))))
+    is_upper = np.equal(places, getitem(order, along_axis(upper, len(kept))))
+    weights = astype(np.where(is_lower, 1 - part, np.where(is_upper, part, 0.0)), x.dtype)
+    return np.transpose(np.reshape(weights, moved.shape), tuple(np.argsort(moving).tolist()))
 
 
 def _quantile(x: Any, q: Any, percent: bool, **params: Any) -> Any:
@@ -188,8 +198,8 @@ def _quantile_weights(
 ) -> Any:
     # Every method is an average of at most two neighbours in rank: which ones, NumPy tells us
     # itself when asked for the quantile of 0, 1, …, n − 1.
-    position = _quantile(np.arange(float(count(x, axes))), q, percent, method=method)
-    return _at_position(quantile_ranks(x, axes), position, x.dtype)
+    ranks = np.arange(float(max(count(x, axes), 1)))
+    return _interpolated(x, axes, np.asarray(_quantile(ranks, q, percent, method=method)))
 
 
 QUANTILE = reduction(
@@ -212,7 +222,7 @@ def _nan_quantile_weights(out: Any, x: Any, axes: tuple[int, ...], q: Any, perce
     valid = np.logical_not(np.isnan(x))
     fraction = np.reshape(np.true_divide(q, 100) if percent else q, ())
     position = fraction * (astype(np.sum(valid, axis=axes, keepdims=True), float) - 1)
-    weights = _at_position(quantile_ranks(x, axes), position, x.dtype)
+    weights = _interpolated(x, axes, position)
     return np.where(valid, weights, np.zeros((), x.dtype))
 
 
