@@ -121,3 +121,9 @@ def test_real_if_close_is_of_the_values_only_where_they_are_real():
     assert tw.grad(lambda x: np.real_if_close(x) * 2)(1.5) == 2
     with pytest.raises(tw.errors.NoRuleError, match=r"np\.real\(a\)"):
         tw.grad(lambda x: np.real(np.real_if_close(x * 1j)))(1.5)
+
+
+def test_exprel_far_out():
+    with np.errstate(all="ignore"):
+        assert tw.grad(sp.exprel)(-1e200) == 0.0
+        assert tw.grad(sp.exprel)(1e200) == np.inf

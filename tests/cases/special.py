@@ -62,6 +62,7 @@ CASES = [
     Case("j1", sp.j1, domain=((-1e-3, 1e-3),), label="j1-zero"),
     Case("i1", sp.i1, domain=((-1e-3, 1e-3),), label="i1-zero"),
     Case("exprel", sp.exprel, domain=((-1e-3, 1e-3),), label="exprel-zero"),
+    Case("exprel", sp.exprel, make=spread(-30.0, 5.0), label="exprel-wide"),
     Case("boxcox", sp.boxcox, ((3, 4), (4,)), domain=((0.3, 2.0), (-1e-3, 1e-3)),
          label="log-limit"),
     Case("log_ndtr", sp.log_ndtr, make=spread(-30.0, -5.0), label="tail"),

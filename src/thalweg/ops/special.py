@@ -285,15 +285,25 @@ HYP2F1: Primitive = elementwise(
     tex="{{}}_2F_1({args})",
     domain=interval(0.5, 2.0, (0.5, 2.0), (0.5, 2.0), (-0.8, 0.8)),
 )
-# (e^x − 1)/x = ∫₀¹ e^(xt) dt, so its derivatives are ∫₀¹ tⁿ e^(xt) dt = ₁F₁(n+1; n+2; x)/(n+1).
-EXPREL = elementwise(
-    "exprel", sp.exprel, (lambda out, x: 0.5 * HYP1F1(2, 3, x),), tex=r"\frac{{e^{0} - 1}}{{{0}}}"
+
+
+def _exprel_slope(out: Any, x: Any) -> Any:
+    """d/dx (e^x − 1)/x = out (1 − 1/x) + 1/x; nearer to 0, ∫₀¹ t e^(xt) dt = ₁F₁(2; 3; x)/2."""
+    near = np.less(np.abs(x), 1.0)
+    series = 0.5 * HYP1F1(2, 3, np.where(near, x, 0.0))
+    inverse = 1 / np.where(near, 1.0, x)
+    return np.where(near, series, out * (1 - inverse) + inverse)
+
+
+EXPREL: Primitive = elementwise(
+    "exprel", sp.exprel, (_exprel_slope,), tex=r"\frac{{e^{0} - 1}}{{{0}}}"
 )
 
 
-def _boxcox_lambda(out: Any, log_x: Any, lam: Any) -> Any:
+def _boxcox_lambda(log_x: Any, lam: Any) -> Any:
     # boxcox = log x · exprel(λ log x): differentiable at λ = 0 too.
-    return 0.5 * log_x * log_x * HYP1F1(2, 3, lam * log_x)
+    y = lam * log_x
+    return log_x * log_x * _exprel_slope(EXPREL(y), y)
 
 
 def _inv_boxcox_lambda(y: Any, lam: Any) -> Any:
@@ -308,7 +318,7 @@ BOXCOX = elementwise(
     sp.boxcox,
     (
         lambda out, x, lam: x ** (lam - 1),
-        lambda out, x, lam: _boxcox_lambda(out, np.log(x), lam),
+        lambda out, x, lam: _boxcox_lambda(np.log(x), lam),
     ),
     tex=r"\operatorname{{boxcox}}({0}, {1})",
     domain=_BOXCOX,
@@ -318,7 +328,7 @@ BOXCOX1P = elementwise(
     sp.boxcox1p,
     (
         lambda out, x, lam: (1 + x) ** (lam - 1),
-        lambda out, x, lam: _boxcox_lambda(out, np.log1p(x), lam),
+        lambda out, x, lam: _boxcox_lambda(np.log1p(x), lam),
     ),
     tex=r"\operatorname{{boxcox1p}}({0}, {1})",
     domain=_BOXCOX1P,
