@@ -13,6 +13,7 @@ from thalweg.graph.kinds import Diagonal, Kind
 from thalweg.graph.node import Node, constant
 from thalweg.graph.primitive import Labels, Primitive, implements, register
 from thalweg.ops._families import align_batched, discrete, static
+from thalweg.ops.index import as_array, holds_node
 from thalweg.ops.shape import astype
 
 __all__: list[str] = []
@@ -92,19 +93,6 @@ for _name in ("zeros", "ones", "empty", "arange", "eye", "identity", "tri", "fro
     _constant(getattr(np, _name))
 
 
-def _has_node(value: Any) -> bool:
-    if isinstance(value, (list, tuple)):
-        return any(_has_node(item) for item in value)
-    return type(value) is Node
-
-
-def _assemble(value: Any) -> Any:
-    """Nested sequences of arrays, numbers and nodes as one array."""
-    if isinstance(value, (list, tuple)) and _has_node(value):
-        return np.stack([_assemble(item) for item in value])
-    return value if type(value) is Node else np.asarray(value)
-
-
 def _from_object(function: Callable[..., Any]) -> None:
     name = f"np.{function.__name__}"
 
@@ -112,10 +100,10 @@ def _from_object(function: Callable[..., Any]) -> None:
     def create(
         a: Any, dtype: Any = None, order: Any = None, *, ndmin: int = 0, **_kwargs: Any
     ) -> Any:
-        if not _has_node(a):
+        if not holds_node(a):
             found: Any = constant(np.array(a, dtype))
         else:
-            found = _assemble(a)
+            found = as_array(a)
             found = found if dtype is None else astype(found, dtype)
         if order == "F":
             raise NoRuleError(f"{name}: no rule for order='F'")

@@ -25,6 +25,7 @@ __all__ = [
     "along_axis",
     "as_array",
     "getitem",
+    "holds_node",
     "index_of",
     "reads",
     "scatter_add",
@@ -74,14 +75,15 @@ def _sequence(part: Any) -> Any:
 
 def as_array(value: Any) -> Any:
     """A list as an array, or as a node if there is one in it."""
-    if isinstance(value, (list, tuple)) and _holds_node(value):
+    if isinstance(value, (list, tuple)) and holds_node(value):
         return np.stack([item if type(item) is Node else as_array(item) for item in value])
     return value if type(value) is Node else np.asarray(value)
 
 
-def _holds_node(value: Any) -> bool:
+def holds_node(value: Any) -> bool:
+    """Whether there is a node in nested lists and tuples."""
     if isinstance(value, (list, tuple)):
-        return any(_holds_node(item) for item in value)
+        return any(holds_node(item) for item in value)
     return type(value) is Node
 
 
