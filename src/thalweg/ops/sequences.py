@@ -160,7 +160,7 @@ def _high_edge(d1: Any, d2: Any) -> tuple[Any, Any, Any]:
     return d2 / (d1 * (d1 + d2)), -(d2 + d1) / (d1 * d2), (2.0 * d2 + d1) / (d2 * (d1 + d2))
 
 
-@implements(np.trapezoid)
+@implements(np.trapezoid, *[getattr(np, name) for name in ("trapz",) if hasattr(np, name)])
 def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
     y = _array(y)
     axis = normalize_axis_index(axis, y.ndim)
