@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import string
 from typing import Any
@@ -23,6 +24,11 @@ def _matmul_local(i: int, out: Any, a: Any, b: Any) -> Kind:
 
 def _batch_matmul(operands: Any, batched: Any, params: Any) -> Any:
     a, b = operands
+    if not batched[1] and len(b.shape) <= 2:  # the same matrix for all: one product
+        flat = np.matmul(np.reshape(a, (math.prod(a.shape[:-1]), a.shape[-1])), b)
+        return np.reshape(flat, (*a.shape[:-1], *b.shape[1:]))
+    if not batched[0] and len(a.shape) <= 2 and len(b.shape) == 2:
+        return np.matmul(b, np.transpose(a))
     rows, columns = (len(x.shape) - mark > 1 for x, mark in zip(operands, batched, strict=True))
     a = a if rows else np.expand_dims(a, -2)
     b = b if columns else np.expand_dims(b, -1)
