@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -352,6 +353,7 @@ def add(path, text):
     path.write_text(path.read_text(encoding="utf-8") + "\n\n" + text, encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_adding_a_builtin_touches_one_file(tmp_path):
     """The worked example of docs/primitives.md, done on a copy: one record and one row."""
     page = (ROOT / "docs" / "primitives.md").read_text(encoding="utf-8")
@@ -359,14 +361,15 @@ def test_adding_a_builtin_touches_one_file(tmp_path):
     row = page.split("<!-- row -->\n```python\n")[1].split("```")[0]
     shutil.copytree(ROOT / "src", tmp_path / "src")
     shutil.copytree(ROOT / "tests", tmp_path / "tests")
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
     imports = (
         "from thalweg.array import unwrap, wrap\nfrom thalweg.graph.primitive import PRIMITIVES\n"
     )
     add(tmp_path / "src/thalweg/ops/transcendental.py", record)
-    add(tmp_path / "tests/cases/arithmetic.py", imports + row)
+    add(tmp_path / "tests/cases/transcendental.py", imports + row)
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_laws.py",
-         "-k", "logcosh", "--rootdir", str(tmp_path), "-o", "addopts=", "-W", "error"],
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "tests/test_laws.py",
+         "-k", "logcosh", "-m", ""],
         cwd=tmp_path,
         env={"PYTHONPATH": f"{tmp_path / 'src'}:{tmp_path}", "PATH": "/usr/bin:/bin"},
         capture_output=True,
@@ -374,4 +377,6 @@ def test_adding_a_builtin_touches_one_file(tmp_path):
         check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "passed" in done.stdout
+    counted = re.search(r"(\d+) passed", done.stdout)
+    assert counted is not None
+    assert int(counted[1]) >= 15  # three shapes under every law
