@@ -316,6 +316,19 @@ def test_a_large_diagonal_is_never_filled():
     assert ".push(tangent)" in str(e.value)
 
 
+def test_a_large_product_is_not_written_out():
+    x = End((400, 400))
+    product = k.Chain(k.MatMulLeft(draw((400, 400))), k.MatMulRight(draw((400, 400))), x)
+    local = LocalJacobian(product, x, x)
+    with pytest.raises(tw.errors.SizeLimitError):
+        local.nnz  # noqa: B018
+    assert "nnz not counted" in repr(local)
+    opaque = LocalJacobian(k.Chain(k.MatMulLeft(draw((400, 400))), k.Custom(abs, abs), x), x, x)
+    assert opaque.nnz == 160_000**2
+    with pytest.raises(tw.errors.SizeLimitError):
+        opaque.todense()
+
+
 def test_wrong_shape_is_an_error():
     local = LocalJacobian(k.IDENTITY, End((3,)), End((3,)))
     with pytest.raises(tw.errors.ShapeError, match="the tangent has shape"):

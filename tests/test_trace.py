@@ -115,7 +115,10 @@ def test_other_outputs_need_an_upstream():
     assert t.nodes[1].inputs[0].local.kind == "diagonal"
     assert "backward not run" in str(t)
     assert "backward not run" in repr(t)
-    t = tw.trace(lambda x: x * x, x, upstream=np.array([1.0, 10.0]))
+    upstream = np.array([1.0, 10.0])
+    t = tw.trace(lambda x: x * x, x, upstream=upstream)
+    upstream[:] = 0
+    np.testing.assert_array_equal(t["x * x"].upstream, [1.0, 10.0])
     np.testing.assert_array_equal(t["x"].upstream, [2.0, 40.0])
     with pytest.raises(tw.errors.ShapeError, match="upstream has shape"):
         tw.trace(lambda x: x * x, x, upstream=np.ones(3))

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from thalweg.errors import DtypeError
+from thalweg.errors import DtypeError, SizeLimitError
 from thalweg.graph.kinds import (
     BatchedDense,
     Broadcast,
@@ -193,6 +193,7 @@ def _chain(kind: Chain, x: Any, out: Any) -> Coordinates:
     middle = inner.rows[order]
     start = np.searchsorted(middle, outer.columns, "left")
     counts = np.searchsorted(middle, outer.columns, "right") - start
+    _limit(int(counts.sum()))
     first = np.repeat(np.arange(len(counts)), counts)
     offset = np.arange(len(first)) - np.repeat(np.cumsum(counts) - counts, counts)
     second = order[start[first] + offset]
@@ -203,6 +204,7 @@ def _chain(kind: Chain, x: Any, out: Any) -> Coordinates:
 def _custom(kind: Custom, x: Any, out: Any) -> Coordinates:
     """Push unit vectors: nothing else is known about a custom kind."""
     m, n = size_of(out), size_of(x)
+    _limit(m * n)
     entries = np.zeros((m, n), np.result_type(dtype_of(x), dtype_of(out)))
     unit = np.zeros(n, x.dtype)
     for j in range(n):
@@ -257,4 +259,18 @@ def coordinates(kind: Kind, x: Any, out: Any) -> Coordinates:
 
 
 def flat(found: Coordinates) -> Coordinates:
+    """The triplets one by one."""
+    _limit(math.prod(np.broadcast_shapes(*map(np.shape, found))))
     return Coordinates(*[part.reshape(-1) for part in np.broadcast_arrays(*found)])
+
+
+#: Triplets that are written out at most (about a second and a gigabyte).
+_MOST = 20_000_000
+
+
+def _limit(count: int) -> None:
+    if count > _MOST:
+        raise SizeLimitError(
+            f"a local Jacobian that is a product or is given by functions would take {count:,} "
+            f"entries to write out; the limit is {_MOST:,}. Use .push(t) and .pull(c)."
+        )

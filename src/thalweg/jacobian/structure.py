@@ -53,7 +53,16 @@ def _contract_nnz(kind: Contract, x: Any, out: Any) -> int:
     )
 
 
+def _is_opaque(kind: Kind) -> bool:
+    """Whether nothing is known of it but what it does."""
+    if type(kind) is Chain:
+        return _is_opaque(kind.outer) or _is_opaque(kind.inner)
+    return type(kind) is Custom
+
+
 def _chain_nnz(kind: Chain, x: Any, out: Any) -> int:
+    if _is_opaque(kind):
+        return size_of(out) * size_of(x)
     if _is_bijection(kind.outer, kind.between, out):
         return _nnz(kind.inner, x, kind.between)
     if _is_bijection(kind.inner, x, kind.between):
@@ -248,7 +257,12 @@ class LocalJacobian:
     def nnz(self) -> int:
         """How many entries can be other than zero, by structure.
 
-        A custom kind is opaque: all its entries count.
+        A custom kind is opaque: all its entries count, also where it is part of a product.
+
+        Raises
+        ------
+        SizeLimitError
+            For a product of two large structures, whose non-zeros would have to be written out.
         """
         return self.shape[0] if self._part is not None else _nnz(self.structure, self._x, self._out)
 
@@ -265,11 +279,11 @@ class LocalJacobian:
     @property
     def number(self) -> Any:
         """The entry of a 1×1 Jacobian; None for others, and where it is not known as a matrix."""
-        if self.shape != (1, 1) or type(self.structure) is Custom:
+        if self.shape != (1, 1) or _is_opaque(self.structure):
             return None
         try:
             return self.todense()[0, 0]
-        except DtypeError:  # linear over the reals only
+        except (DtypeError, SizeLimitError):  # linear over the reals only; a long product
             return None
 
     def todense(self) -> np.ndarray[Any, Any]:
@@ -329,7 +343,11 @@ class LocalJacobian:
 
     def __repr__(self) -> str:
         m, n = self.shape
-        text = f"{self.kind} {m}×{n}, nnz {self.nnz}"
+        try:
+            nnz = str(self.nnz)
+        except SizeLimitError:
+            nnz = "not counted"
+        text = f"{self.kind} {m}×{n}, nnz {nnz}"
         full = m * n * np.result_type(dtype_of(self._x), dtype_of(self._out)).itemsize
         return f"{text}, {bytes_text(self.nbytes)} instead of {bytes_text(full)}"
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from thalweg.errors import SizeLimitError
 from thalweg.jacobian.structure import LocalJacobian
 from thalweg.report.numbers import summarise
 from thalweg.report.record import GroupFound, Record, TraceEdge, TraceNode
@@ -65,11 +66,15 @@ def _edge(edge: TraceEdge, limit: int) -> dict[str, Any]:
 
 def _local(local: LocalJacobian, limit: int) -> dict[str, Any]:
     entries = local.entries
+    try:
+        nnz = local.nnz
+    except SizeLimitError:
+        nnz = None
     held = isinstance(entries, (int, float, complex, np.ndarray, np.generic))
     return {
         "kind": local.kind,
         "shape": list(local.shape),
-        "nnz": local.nnz,
+        "nnz": nnz,
         "nbytes": local.nbytes,
         "entries": _value(entries, limit) if held else None,
     }

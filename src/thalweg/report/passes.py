@@ -31,7 +31,8 @@ def plain(value: Any) -> Any:
 def cotangents(run_: Run, upstream: Any) -> list[Any] | None:
     """What arrives at the outputs; None: no backward pass."""
     if upstream is not None:
-        return match_output(upstream, run_, "upstream")
+        given = match_output(upstream, run_, "upstream")
+        return [np.array(plain(c))[()] for c in given]
     if len(run_.outputs) != 1:
         return None
     value = np.asarray(plain(run_.outputs[0]))
