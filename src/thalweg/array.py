@@ -87,7 +87,7 @@ class Array(ArrayMethods):
                 kwargs = {key: value for key, value in kwargs.items() if key != "out"}
                 return _into((out,), call_function(function, unwrap(args), unwrap(kwargs)))
             result = wrap(call_function(function, unwrap(args), unwrap(kwargs)))
-        if function in VIEW_FUNCTIONS and not (function is np.ravel and _strided(result)):
+        if function in VIEW_FUNCTIONS and not _copies(function, result, kwargs):
             _link_results(result, (*args, *kwargs.values()) if kwargs else args)
         return result
 
@@ -264,9 +264,16 @@ def _overlaps(values: Any, root: Array) -> bool:
     )
 
 
-def _strided(x: Any) -> bool:
-    """Whether NumPy's ravel would copy what it is given: it makes contiguous arrays only."""
-    return not x._node.value.flags.c_contiguous
+def _copies(function: Any, result: Any, kwargs: Any) -> bool:
+    """Whether NumPy copies although the value at hand could be shared."""
+    if function is np.ravel:  # it makes contiguous arrays only
+        return not result._node.value.flags.c_contiguous
+    if function in _COPYING:
+        return kwargs.get("copy", True) is True
+    return kwargs.get("copy") is True
+
+
+_COPYING = frozenset((np.array, np.meshgrid, getattr(np, "astype", None)))
 
 
 def _link_results(results: Any, arguments: tuple[Any, ...]) -> None:

@@ -33,9 +33,10 @@ VIEW_FUNCTIONS = frozenset(
             "reshape ravel transpose permute_dims matrix_transpose swapaxes moveaxis rollaxis "
             "squeeze expand_dims atleast_1d atleast_2d atleast_3d diagonal diag broadcast_to "
             "broadcast_arrays flip fliplr flipud rot90 split array_split hsplit vsplit dsplit "
-            "unstack real imag real_if_close einsum trim_zeros",
+            "unstack real imag real_if_close einsum trim_zeros array asarray asanyarray "
+            "ascontiguousarray astype meshgrid diff",
         ),
-        (np.linalg, "diagonal matrix_transpose"),
+        (np.linalg, "diagonal matrix_transpose matrix_power"),
         (np.lib.stride_tricks, "sliding_window_view"),
     )
     for name in names.split()
