@@ -39,7 +39,10 @@ def safe_ratio(x: Any, y: Any) -> Any:
 def _sigmoid_value(x: Any) -> Any:
     # 1/(1 + e^−x) for x ≥ 0, e^x/(1 + e^x) for x < 0: the exponent is never positive.
     e = np.exp(-np.abs(x))
-    return (np.where(x >= 0, 1.0, e) / (1 + e)).astype(e.dtype)[()]
+    if not isinstance(e, np.ndarray):  # a scalar: half the time of np.where
+        return (1 if x >= 0 else e) / (1 + e)
+    result = 1 + e
+    return np.divide(np.where(x >= 0, e.dtype.type(1), e), result, out=result)
 
 
 # σ′ = σ(x) (1 − σ(x)), with 1 − σ(x) = σ(−x): the difference would lose all digits from x = 37 on.
