@@ -58,7 +58,7 @@ def summary_text(array: np.ndarray[Any, Any]) -> str:
     text = str(array.shape)
     if summary.minimum is not None:
         modulus = "|·| " if array.dtype.kind == "c" else ""
-        low, high, mean = (f"{v:.4g}" for v in (summary.minimum, summary.maximum, summary.mean))
+        low, high, mean = (f"{v:.3g}" for v in (summary.minimum, summary.maximum, summary.mean))
         text += f" {modulus}in [{low}, {high}], mean {mean}"
     if summary.nan:
         text += f", {summary.nan} nan"
