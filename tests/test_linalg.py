@@ -89,15 +89,18 @@ def test_vectors_of_repeated_eigenvalues_have_no_derivative():
     assert not np.isfinite(gradient).all()
 
 
-def test_hermitian_operands_get_the_hermitian_part():
-    for f in (
-        lambda a: np.linalg.cholesky(a)[1, 0],
-        lambda a: np.linalg.cholesky(a, upper=True)[0, 1],
-        lambda a: np.linalg.eigvalsh(a)[0],
-        lambda a: np.linalg.eigh(a, "U").eigenvectors[0, 0],
+def test_the_gradient_stands_in_the_triangle_that_numpy_reads():
+    for f, is_lower in (
+        (lambda a: np.sum(np.linalg.cholesky(a)), True),
+        (lambda a: np.sum(np.linalg.cholesky(a, upper=True)), False),
+        (lambda a: np.linalg.eigvalsh(a)[0], True),
+        (lambda a: np.linalg.eigh(a, "U").eigenvectors[0, 0] ** 2, False),
+        (lambda a: np.sum(np.linalg.pinv(a, hermitian=True)), True),
+        (lambda a: np.linalg.svd(a, hermitian=True).S[0], True),
     ):
         g = tw.grad(f)(SPD)
-        np.testing.assert_array_equal(g, g.T)
+        assert np.all((np.triu(g, 1) if is_lower else np.tril(g, -1)) == 0)
+        tw.check_grads(f, (SPD,), order=2)  # in any direction, not only symmetric ones
 
 
 # ---- known results --------------------------------------------------------------------------
@@ -227,7 +230,13 @@ def test_log_determinant_through_cholesky_of_several_blocks():
     def f(a):
         return 2 * np.sum(np.log(np.diagonal(np.linalg.cholesky(a))))
 
-    np.testing.assert_allclose(tw.grad(f)(a), np.linalg.inv(a), rtol=1e-9, atol=1e-14)
+    def among_symmetric(a):
+        return f((a + a.T) / 2)
+
+    inverse = np.linalg.inv(a)
+    np.testing.assert_allclose(tw.grad(among_symmetric)(a), inverse, rtol=1e-9, atol=1e-14)
+    read = 2 * np.tril(inverse) - np.diag(np.diag(inverse))
+    np.testing.assert_allclose(tw.grad(f)(a), read, rtol=1e-9, atol=1e-14)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,8 @@ __all__ = [
     "hermitian_part",
     "imag",
     "lower",
+    "mirror",
+    "mirror_transpose",
     "operand",
     "real",
     "scale_columns",
@@ -64,6 +66,32 @@ def imag(x: Any) -> Any:
 def hermitian_part(x: Any) -> Any:
     """(x + xᴴ) / 2; it is its own transpose."""
     return 0.5 * (x + adjoint(x))
+
+
+def mirror(x: Any, is_lower: bool = True, hermitian: bool = True) -> Any:
+    """The Hermitian (or symmetric) matrix of which one triangle of x is read.
+
+    What is read: strictly below (above) the diagonal x_ij, and there its conjugate on the other
+    side; on the diagonal the real part. It is linear over the reals: also the map of tangents.
+    """
+    flip = adjoint if hermitian else transposed
+    strict = strictly_lower(x) if is_lower else transposed(strictly_lower(transposed(x)))
+    on = np.eye(x.shape[-1], dtype=np.bool_)
+    diagonal = np.where(on, _real_part(x) if hermitian else x, _zero(x))
+    return strict + flip(strict) + diagonal
+
+
+def mirror_transpose(c: Any, is_lower: bool = True, hermitian: bool = True) -> Any:
+    """Transpose of `mirror`: c_ij + conj(c_ji) where the triangle is read, 0 elsewhere."""
+    flip = adjoint if hermitian else transposed
+    both = c + flip(c)
+    strict = strictly_lower(both) if is_lower else transposed(strictly_lower(transposed(both)))
+    return strict + np.where(np.eye(c.shape[-1], dtype=np.bool_), 0.5 * both, _zero(c))
+
+
+def _real_part(x: Any) -> Any:
+    """The real part in the dtype of x."""
+    return 0.5 * (x + conj(x)) if x.dtype.kind == "c" else x
 
 
 def lower(x: Any) -> Any:

@@ -4,12 +4,14 @@ Formulas: M. B. Giles (2008); M. Seeger et al., *Auto-differentiating linear alg
 Walter and L. Lehmann, *Algorithmic differentiation of linear algebra functions* (2018) for QR;
 J. Townsend, *Differentiating the singular value decomposition* (2016).
 
-Conventions, as JAX's: an operand that NumPy takes as Hermitian (it reads one triangle) gets the
-Hermitian part of its gradient. Factors that are determined only up to a phase or a rotation (eigen-
-and singular vectors, the columns of a full basis beyond the rank) move along the shortest way; so
-derivatives are right for functions that do not depend on that freedom. At repeated eigenvalues or
-singular values those of the vectors do not exist: inf or nan. The values alone are differentiated
-without the vectors' gaps and stay finite. ``ᵀ`` in a pull is the plain transpose (Re Σ c·t).
+Conventions. Of an operand that NumPy takes as Hermitian it reads one triangle, and the derivative
+is that of this function: the gradient stands in the triangle that is read, the other one is zero,
+as differences say. Who wants it among symmetric matrices gives ``(a + a.T) / 2``. Factors that are
+determined only up to a phase or a rotation (eigen- and singular vectors, the columns of a full
+basis beyond the rank) move along the shortest way; so derivatives are right for functions that do
+not depend on that freedom. At repeated eigenvalues or singular values those of the vectors do not
+exist: inf or nan. The values alone are differentiated without the vectors' gaps and stay finite.
+``ᵀ`` in a pull is the plain transpose (Re Σ c·t).
 """
 
 from __future__ import annotations
@@ -27,6 +29,8 @@ from thalweg.ops._matrices import (
     diagonal_of,
     hermitian_part,
     imag,
+    mirror,
+    mirror_transpose,
     real,
     scale_columns,
     scale_rows,
@@ -71,7 +75,7 @@ def _cholesky_local(i: int, out: Any, a: Any, upper: bool) -> Kind:
     half = half.astype(np.finfo(a.dtype).dtype)
 
     def push(t: Any) -> Any:
-        left = SOLVE_TRIANGULAR(factor, hermitian_part(t), lower=True, unit=False)
+        left = SOLVE_TRIANGULAR(factor, mirror(t, not upper), lower=True, unit=False)
         both = SOLVE_TRIANGULAR(factor, adjoint(left), lower=True, unit=False)
         dl = factor @ (half * adjoint(both))
         return adjoint(dl) if upper else dl
@@ -81,7 +85,7 @@ def _cholesky_local(i: int, out: Any, a: Any, upper: bool) -> Kind:
         factor_t = transposed(factor)
         inner = SOLVE_TRIANGULAR(factor_t, half * (factor_t @ c), lower=False, unit=False)
         both = SOLVE_TRIANGULAR(adjoint(factor), transposed(inner), lower=False, unit=False)
-        return hermitian_part(transposed(both))
+        return mirror_transpose(hermitian_part(transposed(both)), not upper)
 
     return Custom(push, pull, name="cholesky")
 
@@ -108,9 +112,10 @@ def cholesky(a: Any, /, *, upper: bool = False) -> Any:
 def _eigh_local(i: int, out: Any, a: Any, UPLO: str) -> Kind:
     # A V = V W, P = Vᴴ dA V: dW = diag P, dV = V (F ∘ P).
     w, v = items(out)
+    is_lower = UPLO.upper() == "L"
 
     def push(t: Any) -> Any:
-        p = adjoint(v) @ hermitian_part(t) @ v
+        p = adjoint(v) @ mirror(t, is_lower) @ v
         return real(diagonal_of(p)), v @ (_inverse_gaps(w) * p)
 
     def pull(c: Any) -> Any:
@@ -118,7 +123,7 @@ def _eigh_local(i: int, out: Any, a: Any, UPLO: str) -> Kind:
         p = 0.0 if cw is None else _on_diagonal(cw)
         if cv is not None:
             p = p + _inverse_gaps(w) * (transposed(v) @ cv)
-        return hermitian_part(conj(v) @ p @ transposed(v))
+        return mirror_transpose(conj(v) @ p @ transposed(v), is_lower)
 
     return Custom(push, pull, name="eigh", absent=True)
 
@@ -142,9 +147,10 @@ def eigh(a: Any, UPLO: Any = "L") -> Any:
 
 def _eigvalsh_local(i: int, out: Any, a: Any, UPLO: Any) -> Kind:
     _, v = np.linalg.eigh(a, UPLO)
+    is_lower = UPLO.upper() == "L"
     return Custom(
-        push=lambda t: real(np.sum(conj(v) * (hermitian_part(t) @ v), axis=-2)),
-        pull=lambda c: scale_columns(conj(v), c) @ transposed(v),
+        push=lambda t: real(np.sum(conj(v) * (mirror(t, is_lower) @ v), axis=-2)),
+        pull=lambda c: mirror_transpose(scale_columns(conj(v), c) @ transposed(v), is_lower),
         name="eigvalsh",
     )
 
@@ -318,7 +324,7 @@ def _svd_local(i: int, out: Any, a: Any, full_matrices: bool, hermitian: bool) -
     u2, vh2 = (u[..., :, k:] if more_u else None), (vh[..., k:, :] if more_v else None)
 
     def push(t: Any) -> Any:
-        du, ds, dvh = _svd_push(u1, s, vh1, hermitian_part(t) if hermitian else t)
+        du, ds, dvh = _svd_push(u1, s, vh1, mirror(t) if hermitian else t)
         if more_u:
             du = np.concatenate((du, -u1 @ (adjoint(du) @ u2)), axis=-1)
         if more_v:
@@ -334,7 +340,7 @@ def _svd_local(i: int, out: Any, a: Any, full_matrices: bool, hermitian: bool) -
             c1, c2 = cvh[..., :k, :], cvh[..., k:, :]
             cvh = c1 - (conj(vh1) @ adjoint(c2)) @ conj(vh2)
         g = _svd_pull(u1, s, vh1, cu, cs, cvh)
-        return hermitian_part(g) if hermitian else g
+        return mirror_transpose(g) if hermitian else g
 
     return Custom(push, pull, name="svd", absent=True)
 
@@ -358,10 +364,10 @@ def _svdvals_local(i: int, out: Any, a: Any, hermitian: bool) -> Kind:
 
     def pull(c: Any) -> Any:
         g = scale_columns(conj(u), c) @ conj(vh)
-        return hermitian_part(g) if hermitian else g
+        return mirror_transpose(g) if hermitian else g
 
     def push(t: Any) -> Any:
-        t = hermitian_part(t) if hermitian else t
+        t = mirror(t) if hermitian else t
         return real(np.sum((adjoint(u) @ t) * conj(vh), axis=-1))
 
     return Custom(push, pull, name="svdvals")

@@ -25,7 +25,8 @@ from thalweg.ops._matrices import (
     adjoint,
     conj,
     diagonal_of,
-    hermitian_part,
+    mirror,
+    mirror_transpose,
     operand,
     real,
     scale_columns,
@@ -93,12 +94,13 @@ def _pinv_local(i: int, out: Any, a: Any, cutoff: Any, hermitian: bool) -> Kind:
     if i == 1:
         return Zero("the rank is piecewise constant in the cut-off")
     p = out
+    a = mirror(a) if hermitian else a
     left, right = p @ adjoint(p), adjoint(p) @ p
     rest_left = np.eye(p.shape[-2], dtype=p.dtype) - p @ a
     rest_right = np.eye(p.shape[-1], dtype=p.dtype) - a @ p
 
     def push(t: Any) -> Any:
-        t = hermitian_part(t) if hermitian else t
+        t = mirror(t) if hermitian else t
         th = adjoint(t)
         return left @ th @ rest_right + rest_left @ th @ right - p @ t @ p
 
@@ -106,7 +108,7 @@ def _pinv_local(i: int, out: Any, a: Any, cutoff: Any, hermitian: bool) -> Kind:
         ct, pt = transposed(c), transposed(p)
         mixed = conj(rest_right @ ct @ left + right @ ct @ rest_left)
         g = mixed - pt @ c @ pt
-        return hermitian_part(g) if hermitian else g
+        return mirror_transpose(g) if hermitian else g
 
     return Custom(push, pull, name="pinv")
 

@@ -21,6 +21,8 @@ from thalweg.ops._matrices import (
     adjoint,
     conj,
     hermitian_part,
+    mirror,
+    mirror_transpose,
     strictly_lower,
     transposed,
     upper,
@@ -62,28 +64,18 @@ def _each(function: Callable[..., Any], *stacks: Any) -> Any:
 # ---- symmetric operands -----------------------------------------------------------------------
 
 
-def _mirror_value(a: Any, is_lower: bool, hermitian: bool) -> Any:
-    half = np.tril(a) if is_lower else np.triu(a)
-    other = np.swapaxes(np.tril(a, -1) if is_lower else np.triu(a, 1), -1, -2)
-    full = half + (np.conjugate(other) if hermitian else other)
-    if hermitian and full.dtype.kind == "c":
-        diagonal = range(a.shape[-1])
-        full[..., diagonal, diagonal] = full[..., diagonal, diagonal].real
-    return full
-
-
 def _mirror_local(i: int, out: Any, a: Any, is_lower: bool, hermitian: bool) -> Kind:
-    # The convention of `decompositions`: derivatives are taken among symmetric matrices.
-    def part(x: Any) -> Any:
-        return hermitian_part(x) if hermitian else 0.5 * (x + transposed(x))
-
-    return Custom(part, part, name="mirror")
+    return Custom(
+        push=lambda t: mirror(t, is_lower, hermitian),
+        pull=lambda c: mirror_transpose(c, is_lower, hermitian),
+        name="mirror",
+    )
 
 
 MIRROR: Primitive = register(
     Primitive(
         name="mirror",
-        value=_mirror_value,
+        value=mirror,
         local=_mirror_local,
         labels=Labels("mirror", r"\operatorname{{sym}}({0})"),
         batch=lambda operands, batched, params: MIRROR(*operands, **params),
