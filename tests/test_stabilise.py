@@ -64,6 +64,7 @@ SPELLINGS = {
         lambda x: np.log(np.sum(np.exp(x - np.max(x, 1, keepdims=True)), 1)),
         "logsumexp",
     ),
+    "log(mean(exp))": (lambda x: np.log(np.mean(np.exp(x), axis=1)), "logmeanexp"),
     "softmax": (softmax, "softmax"),
     "softmax, axis 0": (lambda x: softmax(x, 0), "softmax"),
     "softmax, axis 0, no keepdims": (lambda x: np.exp(x) / np.exp(x).sum(axis=0), "softmax"),
@@ -107,6 +108,7 @@ LOOKALIKES = {
     "other abs": lambda x: (x + abs(x.T)) / 2,
     "third": lambda x: (x + abs(x)) / 3,
     "log2": lambda x: np.log2(1 + np.exp(x)),
+    "over the mean": lambda x: np.exp(x) / np.exp(x).mean(axis=1, keepdims=True),
     "subset": lambda x: np.exp(x) / np.sum(np.exp(x)[:2], axis=0),
     "some of the rows": lambda x: np.exp(x) / np.exp(x).sum(axis=1)[[1, 0, 2, 3], None],
 }

@@ -71,6 +71,7 @@ _OF_FORM: dict[str, tuple[str, str]] = {
     "log_sigmoid of −x": ("log-sigmoid of −x", "−σ(x)"),
     "logaddexp": ("logaddexp", "σ(a − b) for a, σ(b − a) for b"),
     "logsumexp": ("logsumexp", "softmax(x)"),
+    "logmeanexp": ("log-mean-exp", "softmax(x)"),
     "softmax": ("softmax", "diag(p) − p pᵀ"),
     "log_softmax": ("log-softmax", "I − 1 softmax(x)ᵀ"),
     "log_softmax_entries": ("log-softmax entries", "onehot − softmax(x)"),

@@ -158,8 +158,8 @@ def _is_zero(exponent: Any) -> bool:
 
 
 def _sum_of_exponentials(x: Any) -> tuple[Node, dict[str, Any], tuple[Node, ...]] | None:
-    """`x` as Σ e^z along axes: z, the sum's parameters, and the gates."""
-    if not is_gate(x, "sum") or set(x.params) != {"axes", "keepdims"}:
+    """`x` as Σ e^z (or its mean) along axes: z, the sum's parameters, and the gates."""
+    if not is_gate(x, "sum", "mean") or set(x.params) != {"axes", "keepdims"}:
         return None
     inner = x.operands[0]
     if not is_gate(inner, "exp"):
@@ -224,7 +224,7 @@ def _softmax(root: Node, numerator: Any, denominator: Any) -> Form | None:
     if not is_gate(numerator, "exp"):
         return None
     total, passed = strip_reshapes(denominator)
-    found = _sum_of_exponentials(total)
+    found = _sum_of_exponentials(total) if is_gate(total, "sum") else None
     if found is None or not same(found[0], numerator.operands[0]):
         return None
     z, axes = numerator.operands[0], found[1]["axes"]
@@ -290,7 +290,8 @@ def _log(node: Node) -> Form | None:
         return _log_of_two(node, pair, (*pair[0].members, *pair[1].members, x, node))
     total = _sum_of_exponentials(x)
     if total is not None:
-        return Form("logsumexp", (total[0],), total[1], (*total[2], node))
+        name = "logsumexp" if is_gate(x, "sum") else "logmeanexp"
+        return Form(name, (total[0],), total[1], (*total[2], node))
     if is_gate(x, "cosh"):
         return Form("log_cosh", x.operands, {}, (x, node))
     inner = _sigmoid(x)

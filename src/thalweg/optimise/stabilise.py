@@ -8,6 +8,7 @@ derivative only, by one of the same mathematical value. What the user's code com
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -121,6 +122,12 @@ def _over_one_plus_exp(form: Form, node: Node) -> Any:
     return _last(MULTIPLY, (u, SIGMOID(NEGATIVE(z))), {}, form, node)
 
 
+def _log_mean_exp(form: Form, node: Node) -> Any:
+    (z,) = form.inputs
+    count = math.prod(z.shape[axis] for axis in form.params["axes"])
+    return SUBTRACT(LOGSUMEXP(z, **form.params), np.log(count).astype(node.dtype))
+
+
 def _norm(form: Form, node: Node) -> Any:
     (x,) = form.inputs
     axes = form.params["axes"]
@@ -145,6 +152,7 @@ _BUILDERS: dict[str, Callable[[Form, Node], Any]] = {
     "log_sigmoid": _one_signed(LOG_SIGMOID),
     "logaddexp": _one_gate(LOGADDEXP),
     "logsumexp": lambda form, node: LOGSUMEXP(*form.inputs, **form.params),
+    "logmeanexp": _log_mean_exp,
     "softmax": _one_gate(SOFTMAX),
     "log_softmax": _one_gate(LOG_SOFTMAX),
     "log_softmax_entries": _log_softmax_entries,
