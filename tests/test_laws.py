@@ -36,7 +36,7 @@ def test_nothing_is_mutated(case):
     laws.nothing_is_mutated(case)
 
 
-@ALL
+@pytest.mark.parametrize("case", [c for c in CASES if c.batched], ids=lambda c: c.id)
 def test_batch(case):
     laws.batch_is_loop(case)
 

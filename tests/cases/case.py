@@ -38,8 +38,8 @@ class Case:
     forward_only_smooth : bool
         Special values (0-d, inf, nan, −0.0, denormals) are tried on elementwise cases.
     batched : bool
-        Whether it can be done for many examples at once: not where the shape of the result depends
-        on the values.
+        Whether it can be done for many examples at once: not where a shape on the way depends on
+        the values.
     """
 
     op: str
