@@ -27,6 +27,7 @@ _REASONS = {
     ),
     "a map along an axis whose matrix is only ever applied": "log_softmax mirror",
     "entries that may be written twice": "add_at",
+    "the operand's own function, run again": "remat",
 }
 CUSTOM = {name: reason for reason, names in _REASONS.items() for name in names.split()}
 

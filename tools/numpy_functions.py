@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -95,7 +96,8 @@ def _probe(function: Any) -> None:
     """Call what no case spells (aliases, questions about shapes) the simplest way that works."""
     square = np.array([[2.0, 0.5], [0.5, 3.0]])
     for arguments in ((), (square,), (np.float64,)):
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(Exception), warnings.catch_warnings():
+            warnings.simplefilter("error")  # a deprecated name is not another function's use
             run(lambda x, rest=arguments: (function(x, *rest), x)[1], [square], {}, [0])
             return
 
