@@ -3,18 +3,18 @@
 ::
 
     ThalwegError
-    ├── UserError                    a mistake in the calling code; the message says how to mend it
-    │   ├── ShapeError               (ValueError)           operands or results do not fit
-    │   ├── DtypeError               (TypeError)            integer or boolean where a float is needed
-    │   ├── NonScalarOutputError     (TypeError)            grad of something that is not one number
-    │   ├── TracingError             (TypeError)            an operation would cut the graph silently
-    │   ├── NoRuleError              (NotImplementedError)  a NumPy function without a derivative rule
-    │   ├── TreeError                (TypeError)            trees of arguments that do not match
-    │   ├── SizeLimitError           (MemoryError)          a dense result above the memory limit
-    │   ├── ExpressionError          (ValueError)           text that is not an allowed expression
-    │   └── DataError                (ValueError)           a file that cannot be used
-    ├── GradientCheckError           (AssertionError)       a derivative disagrees with differences
-    └── InternalError                (RuntimeError)         a bug in Thalweg: please report it
+    ├── UserError                  a mistake in the calling code; the message says how to mend it
+    │   ├── ShapeError             (ValueError)           operands or results do not fit
+    │   ├── DtypeError             (TypeError)            integer or boolean where a float is needed
+    │   ├── NonScalarOutputError   (TypeError)            grad of something that is not one number
+    │   ├── TracingError           (TypeError)            an operation would cut the graph silently
+    │   ├── NoRuleError            (NotImplementedError)  a NumPy function without a derivative rule
+    │   ├── TreeError              (TypeError)            trees of arguments that do not match
+    │   ├── SizeLimitError         (MemoryError)          a dense result above the memory limit
+    │   ├── ExpressionError        (ValueError)           text that is not an allowed expression
+    │   └── DataError              (ValueError)           a file that cannot be used
+    ├── GradientCheckError         (AssertionError)       a derivative disagrees with differences
+    └── InternalError              (RuntimeError)         a bug in Thalweg: please report it
 """
 
 from __future__ import annotations
