@@ -1,17 +1,14 @@
 """Factorisations: Cholesky, eigenvalues, singular values, QR.
 
-Formulas: M. B. Giles (2008); M. Seeger et al., *Auto-differentiating linear algebra* (2017); S. F.
-Walter and L. Lehmann, *Algorithmic differentiation of linear algebra functions* (2018) for QR;
-J. Townsend, *Differentiating the singular value decomposition* (2016).
+Formulas: Giles (2008); Seeger et al. (2017); Townsend (2016, SVD); Walter and Lehmann (2018, QR).
 
 Conventions. Of an operand that NumPy takes as Hermitian it reads one triangle, and the derivative
 is that of this function: the gradient stands in the triangle that is read, the other one is zero,
-as differences say. Who wants it among symmetric matrices gives ``(a + a.T) / 2``. Factors that are
-determined only up to a phase or a rotation (eigen- and singular vectors, the columns of a full
-basis beyond the rank) move along the shortest way; so derivatives are right for functions that do
-not depend on that freedom. At repeated eigenvalues or singular values those of the vectors do not
-exist: inf or nan. The values alone are differentiated without the vectors' gaps and stay finite.
-``ᵀ`` in a pull is the plain transpose (Re Σ c·t).
+as differences say; ``(a + a.T) / 2`` gives it among symmetric matrices. Factors determined only up
+to a phase or a rotation (eigen- and singular vectors, columns of a full basis beyond the rank) move
+along the shortest way: right for functions that do not depend on that freedom. At repeated eigenvalues or singular values those of the vectors do not
+exist: inf or nan. The values alone are differentiated without the vectors' gaps and stay finite. In
+a pull ``ᵀ`` is the plain transpose (Re Σ c·t).
 """
 
 from __future__ import annotations
