@@ -298,3 +298,35 @@ def test_kept_values_are_refused():
     tw.grad(lambda x: (kept.append(x), np.sum(x))[1])(X[0])
     with pytest.raises(TracingError, match="call that has ended"):
         tw.vmap(lambda x: x + kept[0])(X)
+
+
+def test_kept_examples_are_refused_in_an_outer_trace():
+    def outer(x):
+        kept = []
+        tw.vmap(lambda row: (kept.append(row), row)[1])(x)
+        return np.sum(kept[0] * x)
+
+    def written(x):
+        buffer = np.zeros(4, like=x)
+
+        def f(row):
+            buffer[:] = row
+            return row
+
+        tw.vmap(f)(x)
+        return np.sum(buffer)
+
+    for f in (outer, written):
+        with pytest.raises(TracingError, match="call that has ended"):
+            tw.grad(f)(X)
+        with pytest.raises(TracingError, match="call that has ended"):
+            tw.hessian(f)(X)
+
+
+def test_branches_on_outer_values_are_kept_for_the_outer_batch():
+    def inner(x):
+        return tw.vmap(lambda y: y * 2.0 if x > 0 else y)(Y[0])
+
+    np.testing.assert_array_equal(tw.vmap(inner)(np.ones(3)), np.stack([2 * Y[0]] * 3))
+    with pytest.raises(TracingError, match="do not agree"):
+        tw.vmap(inner)(np.array([1.0, 1.0, -1.0]))

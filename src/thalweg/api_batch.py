@@ -11,7 +11,7 @@ import numpy as np
 from thalweg.array import Array
 from thalweg.errors import ShapeError, TracingError, TreeError
 from thalweg.graph.graph import between
-from thalweg.graph.node import Node, describe_origin, input_node
+from thalweg.graph.node import Node, describe_origin, input_node, retire
 from thalweg.guards import depth, recording
 from thalweg.trace import leave, own, path_text
 from thalweg.transforms.batch import batch
@@ -71,7 +71,7 @@ def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callable
         }
         inputs = {i: input_node(_example(x)) for i, x in fronts.items()}
         called = [Array(inputs[i]) if i in inputs else leaf for i, leaf in enumerate(leaves)]
-        with recording() as guards:
+        with recording(apart=True) as guards:
             result = f(*unflatten(structure, called), **kwargs)
         out_leaves, out_structure = flatten(result)
         outputs = [leaf._node if type(leaf) is Array else leaf for leaf in out_leaves]
@@ -83,6 +83,8 @@ def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callable
         )
         operands = [x if as_graph or type(x) is not Node else x.value for x in fronts.values()]
         values, carried = batch(graph, operands, [True] * len(operands), size, as_graph=as_graph)
+        for node in inputs.values():
+            retire(node)
         places = prefix_leaves(out_axes, out_structure, "out_axes")
         seen = {id(x) for x in leaves}
         given = [

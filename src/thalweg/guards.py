@@ -15,7 +15,7 @@ __all__ = ["Guard", "depth", "record_guard", "recording"]
 
 class _State(threading.local):
     def __init__(self) -> None:
-        self.stack: list[list[Guard]] = []
+        self.stack: list[tuple[list[Guard], bool]] = []
 
 
 _state = _State()
@@ -34,17 +34,22 @@ def record_guard(node: Node, answer: Any, origin: Origin | None = None) -> Any:
             frame = user_frame(2)
             origin = (frame.f_code, frame.f_lasti)
         guard = Guard(node, answer, origin)
-        for guards in stack:  # an outer trace depends on what an inner one was told
-            guards.append(guard)
+        for guards, apart in reversed(stack):
+            guards.append(guard)  # an outer trace depends on what an inner one was told
+            if apart:
+                break
     return answer
 
 
 @contextmanager
-def recording() -> Iterator[list[Guard]]:
-    """A trace: guards go to the list that is given; ended by any exception too."""
+def recording(apart: bool = False) -> Iterator[list[Guard]]:
+    """A trace: guards go to the list that is given; ended by any exception too.
+
+    With `apart` outer traces are not told: what runs is an example, not what they are made of.
+    """
     stack = _state.stack
     guards: list[Guard] = []
-    stack.append(guards)
+    stack.append((guards, apart))
     try:
         yield guards
     finally:

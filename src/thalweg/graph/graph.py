@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from thalweg.graph.node import Node, Origin
+from thalweg.graph.node import Node, Origin, refuse_retired
 from thalweg.graph.spec import Spec
 
 __all__ = ["Graph", "Guard", "between", "evaluate", "reaches_older"]
@@ -113,6 +113,7 @@ def between(
         if node in seen or node in ends:
             continue
         if node.sequence < first:
+            refuse_retired(node)
             captured[node] = None
             continue
         seen.add(node)

@@ -32,6 +32,8 @@ __all__ = [
     "constant",
     "describe_origin",
     "input_node",
+    "refuse_retired",
+    "retire",
     "user_frame",
 ]
 
@@ -359,11 +361,31 @@ def ancestors(outputs: Iterable[Node], first: int = 0) -> tuple[list[Node], bool
         for operand in stack.pop().operands:
             if type(operand) is Node and operand.active and operand not in seen:
                 if operand.sequence < first:
+                    refuse_retired(operand)
                     captured = True
                     continue
                 seen.add(operand)
                 stack.append(operand)
     return sorted(seen, key=operator.attrgetter("sequence")), captured
+
+
+#: Older than every input: it stands under an input whose call has ended.
+_ENDED = Node(_CONSTANT, (), {}, np.zeros(()), True, None)
+_ENDED.sequence = 0
+
+
+def retire(node: Node) -> None:
+    """Mark an input that stood for an example only: used later, it would be a wrong constant."""
+    node.operands = (_ENDED,)
+
+
+def refuse_retired(node: Node) -> None:
+    """Raise TracingError if `node` is what stands under a retired input."""
+    if node is _ENDED:
+        raise TracingError(
+            "the value of one example was kept from a call that has ended (a vmap), and is used "
+            "outside of it.\n  Return what is needed from the function instead of storing it."
+        )
 
 
 def call_ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

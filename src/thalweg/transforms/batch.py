@@ -66,6 +66,10 @@ def batch(
         if node in carried:
             for guard in guards.get(node, ()):
                 _check_guard(guard, operand, size)
+    members = {*graph.inputs, *graph.nodes}
+    for guard in graph.guards:
+        if guard.node not in members:  # asked of an outer trace's value: that one must know
+            record_guard(*guard)
     outputs = evaluate(graph, operands, step, as_graph=as_graph)
     return outputs, tuple(type(x) is Node and x in carried for x in graph.outputs)
 
