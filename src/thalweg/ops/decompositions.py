@@ -2,13 +2,13 @@
 
 Formulas: Giles (2008); Seeger et al. (2017); Townsend (2016, SVD); Walter and Lehmann (2018, QR).
 
-Conventions. Of an operand that NumPy takes as Hermitian it reads one triangle, and the derivative
+Conventions: of an operand that NumPy takes as Hermitian it reads one triangle, and the derivative
 is that of this function: the gradient stands in the triangle that is read, the other one is zero,
 as differences say; ``(a + a.T) / 2`` gives it among symmetric matrices. Factors determined only up
 to a phase or a rotation (eigen- and singular vectors, columns of a full basis beyond the rank) move
-along the shortest way: right for functions that do not depend on that freedom. At repeated eigenvalues or singular values those of the vectors do not
-exist: inf or nan. The values alone are differentiated without the vectors' gaps and stay finite. In
-a pull ``ᵀ`` is the plain transpose (Re Σ c·t).
+along the shortest way: right for functions that do not depend on that freedom. At repeated
+eigenvalues or singular values those of the vectors do not exist: inf or nan. The values alone stay
+finite. In a pull ``ᵀ`` is the plain transpose.
 """
 
 from __future__ import annotations
