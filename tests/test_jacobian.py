@@ -228,3 +228,13 @@ def test_gradient_through_a_hessian_trace():
 def test_inside_another_trace_without_its_variables():
     got = tw.grad(lambda s: s * np.sum(tw.jacobian(np.sin)(X)))(2.0)
     np.testing.assert_allclose(got, np.sum(np.cos(X)))
+
+
+def test_structural_zeros_beside_infinite_slopes():
+    """The derivative of one root does not spoil the rows of the others."""
+    x = np.array([0.0, 4.0, 0.0])
+    expected = [[np.inf, 0, 0], [0, 0.25, 0], [0, 0, np.inf]]
+    np.testing.assert_array_equal(tw.jacobian(np.sqrt)(x), expected)
+    twice = tw.jacobian(lambda x: np.concatenate([np.sqrt(x), 2.0 * np.sqrt(x)]))(x)
+    np.testing.assert_array_equal(twice, np.concatenate([expected, np.multiply(2, expected)]))
+    assert np.isnan(tw.jacobian(lambda x: np.log(x) * np.nan)(np.ones(1)))

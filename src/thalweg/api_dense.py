@@ -139,7 +139,20 @@ class _Blocks:
                 self._pull_rows(k, rows, blocks)
         for i, outs in columns.items():
             self._push_columns(i, outs, blocks)
+        self._mend(blocks)
         return blocks
+
+    def _mend(self, blocks: dict[tuple[int, int], Any]) -> None:
+        """Blocks with NaN again by rows, where 0 · inf can be told from a zero that is structural.
+
+        An output that does not depend on an entry has derivative 0 there, also where the local
+        Jacobian of another output's path is infinite (sqrt at 0).
+        """
+        for (k, i), block in list(blocks.items()):
+            if type(block) is Node or not np.any(np.isnan(block)):
+                continue
+            if (self.outputs[k].dtype.kind == "c") == (self.inputs[i].dtype.kind == "c"):
+                self._pull_rows(k, [i], blocks, masked=True)
 
     def _by_columns(self, out: Any, x: Any) -> bool:
         """Whether a pair is done by pushes. Between real and complex only one mode is right."""
@@ -147,21 +160,36 @@ class _Blocks:
             return bool(out.dtype.kind == "c")
         return self.forward_first
 
-    def _pull_rows(self, k: int, wanted: list[int], blocks: dict[tuple[int, int], Any]) -> None:
-        """Blocks of output k by pulling its basis covectors back."""
+    def _pull_rows(
+        self,
+        k: int,
+        wanted: list[int],
+        blocks: dict[tuple[int, int], Any],
+        masked: bool = False,
+    ) -> None:
+        """Blocks of output k by pulling its basis covectors back.
+
+        `masked`: each covector's zeros are structural, as behind a branch that was not taken.
+        """
         out = self.outputs[k]
         c = input_node(np.zeros(out.shape, out.dtype)[()])
+        seeds = [c]
+        end, order, live = out, self.order, self.live
+        if masked:
+            seeds.append(input_node(np.ones(out.shape, bool)[()]))
+            end = np.where(seeds[1], out, 0.0)
+            order, live = [*order, end], {*live, end}
         pulled = reverse(
-            [out],
+            [end],
             [c],
             [self.inputs[i] for i in wanted],
             as_graph=True,
             replacements=self.replacements,
-            order=self.order,
-            live=self.live,
+            order=order,
+            live=live,
         )
         ends = [self.inputs[i] for i in wanted]
-        for i, x, rows in zip(wanted, ends, self._over_basis(c, pulled, ends), strict=True):
+        for i, x, rows in zip(wanted, ends, self._over_basis(seeds, pulled, ends), strict=True):
             block = np.reshape(rows, out.shape + x.shape)
             blocks[k, i] = self._own(block, _dtype(out, x))
 
@@ -179,7 +207,7 @@ class _Blocks:
             order=self.order,
             live=self.live,
         )
-        for k, out, columns in zip(wanted, ends, self._over_basis(t, pushed, ends), strict=True):
+        for k, out, columns in zip(wanted, ends, self._over_basis([t], pushed, ends), strict=True):
             ndim = len(out.shape)
             turned = np.transpose(columns, (*range(1, ndim + 1), 0))
             block = np.reshape(turned, out.shape + x.shape)
@@ -196,24 +224,31 @@ class _Blocks:
         self.given.append(block)
         return block
 
-    def _over_basis(self, seed: Node, results: Sequence[Any], ends: Sequence[Any]) -> list[Any]:
-        """Results, linear in `seed`, for each basis vector in its place: axis 0 counts them."""
+    def _over_basis(
+        self, seeds: Sequence[Node], results: Sequence[Any], ends: Sequence[Any]
+    ) -> list[Any]:
+        """Results, linear in the first seed, for each basis vector in its place along axis 0.
+
+        A second seed gets the basis vector's pattern.
+        """
+        seed = seeds[0]
         size = seed.size
         given: list[Any] = [
             None if r is not None else np.zeros((size, *end.shape), end.dtype)
             for r, end in zip(results, ends, strict=True)
         ]
         open_ = [n for n, value in enumerate(given) if value is None]
-        graph = between([seed], [results[n] for n in open_])
+        graph = between(seeds, [results[n] for n in open_])
         chunk = size if self.as_graph else _chunk(graph, size)
         for start in range(0, size, chunk):
             stop = min(start + chunk, size)
-            basis = np.zeros((stop - start, size), seed.dtype)
-            basis[np.arange(stop - start), np.arange(start, stop)] = 1
+            basis = np.zeros((stop - start, size), bool)
+            basis[np.arange(stop - start), np.arange(start, stop)] = True
             basis = basis.reshape(stop - start, *seed.shape)
+            operands = [basis.astype(x.dtype) for x in seeds]
             with np.errstate(all="ignore"):
                 values, carried = batch(
-                    graph, [basis], [True], stop - start, as_graph=self.as_graph
+                    graph, operands, [True] * len(seeds), stop - start, as_graph=self.as_graph
                 )
             for n, value, flag in zip(open_, values, carried, strict=True):
                 full = value if flag else np.broadcast_to(value, (stop - start, *ends[n].shape))
