@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
@@ -62,9 +63,12 @@ def _contenders() -> dict[str, Callable[[], Any]]:
     return found
 
 
-def _import_call(module: str) -> Callable[[], Any]:
+def _import_call(module: str, cache: str) -> Callable[[], Any]:
+    """A new process that imports the module, from byte code as an installed package has it."""
+    environment = {**os.environ, "PYTHONPYCACHEPREFIX": cache}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     command = [sys.executable, "-c", f"import {module}"]
-    return lambda: subprocess.run(command, check=True, capture_output=True)
+    return lambda: subprocess.run(command, check=True, capture_output=True, env=environment)
 
 
 def _installed_megabytes(name: str) -> float:
@@ -104,7 +108,9 @@ def measure(rounds: int) -> tuple[str, dict[str, Any]]:
             "ratio": times,
         }
     modules = ["numpy", "thalweg", *(name for name in ("autograd", "torch") if name in seconds)]
-    starts = in_pairs({name: _import_call(name) for name in modules}, max(5, rounds // 4))
+    with tempfile.TemporaryDirectory() as cache:
+        calls = {name: _import_call(name, cache) for name in modules}
+        starts = in_pairs(calls, max(5, rounds // 4))
     lines += [
         "",
         "I1: a process that imports the package",
