@@ -19,6 +19,7 @@ from thalweg.errors import DtypeError, SizeLimitError
 from thalweg.graph.graph import Graph, between
 from thalweg.graph.node import Node, input_node
 from thalweg.jacobian.structure import bytes_text
+from thalweg.ops.compare import WHERE
 from thalweg.ops.shape import astype
 from thalweg.optimise.stabilise import stable_forms
 from thalweg.trace import Run, leave, run
@@ -177,7 +178,7 @@ class _Blocks:
         end, order, live = out, self.order, self.live
         if masked:
             seeds.append(input_node(np.ones(out.shape, bool)[()]))
-            end = np.where(seeds[1], out, 0.0)
+            end = WHERE(seeds[1], out, 0.0)
             order, live = [*order, end], {*live, end}
         pulled = reverse(
             [end],
