@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from thalweg.graph import constants
 from thalweg.graph.graph import Guard
 from thalweg.graph.node import Node, Origin, user_frame
 
@@ -42,15 +43,26 @@ def record_guard(node: Node, answer: Any, origin: Origin | None = None) -> Any:
 
 
 @contextmanager
-def recording(apart: bool = False) -> Iterator[list[Guard]]:
+def recording(apart: bool = False, copying: bool = False) -> Iterator[list[Guard]]:
     """A trace: guards go to the list that is given; ended by any exception too.
 
     With `apart` outer traces are not told: what runs is an example, not what they are made of.
+    With `copying` the graph outlives the call, so its constants are copied.
     """
     stack = _state.stack
     guards: list[Guard] = []
     stack.append((guards, apart))
+    constants.begin(copying)
     try:
         yield guards
+    except ValueError as error:
+        if constants.locked() and "read-only" in str(error):
+            error.add_note(
+                "A large array that takes part in a traced operation stays read-only until the "
+                "derivative is there, because the backward pass needs its value.\n"
+                "Write into a new array instead: w = w.copy() before w[…] = …, or w = w + 1."
+            )
+        raise
     finally:
+        constants.end(copying)
         stack.pop()

@@ -120,7 +120,7 @@ def run(
             handles.append(Array(node))
         structures.append(structure)
         called[position] = unflatten(structure, handles)
-    with recording() as guards:
+    with recording(copying=copy) as guards:
         try:
             result = function(*called, **kwargs)
         except ValueError as error:

@@ -19,6 +19,7 @@ import numpy as np
 
 from thalweg.errors import InternalError, NoRuleError, ShapeError, TracingError
 from thalweg.graph import primitive as registry
+from thalweg.graph.constants import hold
 from thalweg.graph.kinds import IDENTITY
 from thalweg.graph.primitive import FUNCTIONS, UFUNC_METHODS, UFUNCS, Primitive
 
@@ -249,7 +250,7 @@ def apply(
 ) -> Any:
     """Apply `primitive`: to nodes it makes a node, to plain values it just computes."""
     values = []
-    traced = active = False
+    traced = active = arrays = False
     for operand in operands:
         if type(operand) is Node:
             values.append(operand.value)
@@ -258,8 +259,13 @@ def apply(
                 active = True
         else:
             values.append(operand)
+            if isinstance(operand, np.ndarray) and operand.flags.writeable:
+                arrays = True
     if not traced:
         return primitive.value(*values, **params) if params else primitive.value(*values)
+    if arrays:
+        operands = tuple([hold(x) if isinstance(x, np.ndarray) else x for x in operands])
+        values = [x.value if type(x) is Node else x for x in operands]
     # The user's frame is most often right here: our caller's caller.
     frame = _getframe(2)
     if _internal_files.get(frame.f_code.co_filename, True):
