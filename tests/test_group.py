@@ -8,7 +8,7 @@ import pytest
 import thalweg as tw
 from thalweg.graph.node import ancestors
 from thalweg.optimise.group import find_groups
-from thalweg.trace import run
+from thalweg.tracing import run
 
 X = np.random.default_rng(0).uniform(-1, 1, (4, 4))
 ONEHOT = np.eye(4)[[0, 2, 1, 1]]

@@ -12,7 +12,7 @@ import scipy.special as sp
 import thalweg as tw
 from thalweg.graph.node import ancestors
 from thalweg.optimise.patterns import recognise
-from thalweg.trace import run
+from thalweg.tracing import run
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 NAMES = {"np": np, "sp": sp, "inf": np.inf, "nan": np.nan}

@@ -11,7 +11,7 @@ from thalweg import api
 from thalweg.graph.node import Node
 from thalweg.optimise.patterns import recognise
 from thalweg.optimise.stabilise import stable_forms
-from thalweg.trace import run
+from thalweg.tracing import run
 from thalweg.transforms.reverse import live_nodes
 
 

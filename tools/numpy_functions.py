@@ -14,7 +14,7 @@ import numpy as np
 from tests.op_cases import CASES
 from thalweg.graph.node import Node, constant
 from thalweg.graph.primitive import FUNCTIONS, UFUNC_METHODS, UFUNCS, Primitive
-from thalweg.trace import run
+from thalweg.tracing import run
 from thalweg.tree import flatten
 from tools.operations import call_of, is_flat
 

@@ -14,7 +14,7 @@ from tests.op_cases import CASES
 from thalweg.graph.kinds import Chain
 from thalweg.graph.node import Node
 from thalweg.graph.primitive import PRIMITIVES, Primitive
-from thalweg.trace import run
+from thalweg.tracing import run
 from thalweg.tree import flatten, tree_map, unflatten
 
 #: Primitives that every graph has; they stand for no operation.

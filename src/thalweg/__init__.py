@@ -1,7 +1,7 @@
 """Thalweg: write NumPy; every gradient is computed, its structure used, every number visible."""
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from thalweg import errors
 from thalweg.api import detach, grad, hvp, jvp, value_and_grad, vjp
@@ -38,9 +38,11 @@ from thalweg.ops import (  # noqa: F401 - registers the operations
     transcendental,
 )
 from thalweg.primitives import primitive
-from thalweg.report.audit import audit
-from thalweg.report.trace import Trace, trace
-from thalweg.testing import check_gradient, check_grads, check_primitive
+
+if TYPE_CHECKING:  # loaded by __getattr__ when first used
+    from thalweg.report.audit import audit
+    from thalweg.report.trace import Trace, trace
+    from thalweg.testing import check_gradient, check_grads, check_primitive
 
 __all__ = [
     "Trace",
@@ -69,8 +71,29 @@ LOADERS.append(lambda: importlib.import_module("thalweg.ops.special"))
 __version__ = "0.1.0"
 
 
+# Names that `import thalweg` leaves for their first use, and the modules that have them. Importing
+# SciPy takes longer than all the rest; reports and checks are for looking, not for running.
+_LAZY = {
+    "Trace": "thalweg.report.trace",
+    "audit": "thalweg.report.audit",
+    "check_gradient": "thalweg.testing",
+    "check_grads": "thalweg.testing",
+    "check_primitive": "thalweg.testing",
+    "trace": "thalweg.report.trace",
+}
+_LAZY_MODULES = frozenset(["scipy", "testing", "report"])
+
+
 def __getattr__(name: str) -> Any:
-    """`thalweg.scipy`, when it is first used: importing SciPy takes longer than all the rest."""
-    if name == "scipy":
-        return importlib.import_module("thalweg.scipy")
+    """What is loaded when it is first used."""
+    if name in _LAZY:
+        value = getattr(importlib.import_module(_LAZY[name]), name)
+        globals()[name] = value
+        return value
+    if name in _LAZY_MODULES:
+        return importlib.import_module(f"thalweg.{name}")
     raise AttributeError(f"module 'thalweg' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY, *_LAZY_MODULES})

@@ -16,7 +16,7 @@ from thalweg.graph.node import Node, input_node
 from thalweg.guards import depth
 from thalweg.ops.structural import detach_node
 from thalweg.optimise.stabilise import stable_forms
-from thalweg.trace import Run, leave, own, run
+from thalweg.tracing import Run, leave, own, run
 from thalweg.transforms.forward import forward
 from thalweg.transforms.linear import conform, zeros_like
 from thalweg.transforms.reverse import live_nodes, reverse

@@ -13,7 +13,7 @@ from thalweg.errors import ShapeError, TracingError, TreeError
 from thalweg.graph.graph import between
 from thalweg.graph.node import Node, describe_origin, input_node, retire
 from thalweg.guards import depth, recording
-from thalweg.trace import leave, own, path_text
+from thalweg.tracing import leave, own, path_text
 from thalweg.transforms.batch import batch
 from thalweg.tree import Structure, branches, flatten, flatten_with_paths, unflatten
 

@@ -22,7 +22,7 @@ from thalweg.jacobian.structure import bytes_text
 from thalweg.ops.compare import WHERE
 from thalweg.ops.shape import astype
 from thalweg.optimise.stabilise import stable_forms
-from thalweg.trace import Run, leave, run
+from thalweg.tracing import Run, leave, run
 from thalweg.transforms.batch import batch
 from thalweg.transforms.forward import forward
 from thalweg.transforms.reverse import live_nodes, reverse

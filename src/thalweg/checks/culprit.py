@@ -23,7 +23,7 @@ from thalweg.graph.node import Node, apply
 from thalweg.jacobian.differences import along, rough
 from thalweg.ops.structural import ITEM, items
 from thalweg.report.source import Sources
-from thalweg.trace import Run, run
+from thalweg.tracing import Run, run
 
 __all__ = ["all_nodes", "describe", "find_culprit", "locate_kink"]
 

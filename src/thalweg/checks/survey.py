@@ -13,7 +13,7 @@ from thalweg.array import Array
 from thalweg.errors import DtypeError
 from thalweg.graph.node import Node
 from thalweg.jacobian.differences import Difference, along, rough
-from thalweg.trace import run
+from thalweg.tracing import run
 from thalweg.tree import flatten, flatten_with_paths, unflatten
 
 __all__ = [

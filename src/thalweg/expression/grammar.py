@@ -22,6 +22,7 @@ __all__ = [
     "MAX_ENTRIES",
     "MAX_FILE_BYTES",
     "MAX_LENGTH",
+    "MAX_TOTAL",
     "METHODS",
     "UNARY",
     "Steps",
@@ -38,6 +39,7 @@ Steps = tuple[tuple[str | None, ast.expr], ...]
 MAX_LENGTH = 4_000
 MAX_DEPTH = 150
 MAX_ENTRIES = 10_000_000
+MAX_TOTAL = 50_000_000
 MAX_FILE_BYTES = 200_000_000
 _EXACT_INTEGER = 2**53
 
@@ -47,7 +49,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     name: getattr(np, name)
     for name in (
         "abs absolute arccos arccosh arcsin arcsinh arctan arctan2 arctanh cbrt clip concatenate"
-        " cos cosh cross cumprod cumsum diag diff dot exp exp2 expm1 flip fmax fmin hypot inner"
+        " cos cosh cross cumprod cumsum dot exp exp2 expm1 flip fmax fmin hypot inner"
         " log log10 log1p log2 logaddexp matmul max maximum mean median min minimum outer prod"
         " ravel reciprocal reshape sign sin sinc sinh sort sqrt square stack std sum tan tanh"
         " trace transpose tril triu var vdot where"
@@ -56,7 +58,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 
 METHODS = frozenset("cumsum dot max mean min prod ravel reshape std sum transpose var".split())
 _ATTRIBUTES = frozenset(["T"])
-_KEYWORDS = frozenset("axis axes axis1 axis2 ddof keepdims k n offset ord".split())
+_KEYWORDS = frozenset("axis axes axis1 axis2 ddof keepdims k offset ord".split())
 
 BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,

@@ -19,6 +19,7 @@ from thalweg.expression.grammar import (
     CONSTANTS,
     FUNCTIONS,
     MAX_ENTRIES,
+    MAX_TOTAL,
     UNARY,
     is_numpy,
     refuse_node,
@@ -36,23 +37,47 @@ class Text(NamedTuple):
     offsets: dict[tuple[int, int], int]
 
 
-def _broadcast_size(shapes: list[tuple[int, ...]]) -> int:
+Shape = tuple[int, ...]
+
+
+def _shape(value: Any) -> Shape:
+    """The shape of an operand; a tuple of arrays counts with all its entries."""
+    if isinstance(value, (tuple, list)):
+        return (sum(math.prod(_shape(item)) for item in value),)
+    return np.shape(value) if type(value) is Array or isinstance(value, np.ndarray) else ()
+
+
+def _broadcast_size(shapes: list[Shape]) -> int:
     lengths = itertools.zip_longest(*(reversed(shape) for shape in shapes), fillvalue=1)
     return math.prod(max(axis) for axis in lengths)
 
 
-def _matmul_size(shapes: list[tuple[int, ...]]) -> int:
-    rows = math.prod(shapes[0][:-1]) if shapes else 1
-    return rows * (shapes[1][-1] if len(shapes) > 1 and len(shapes[1]) > 1 else 1)
+def _matmul_size(shapes: list[Shape]) -> int:
+    x, y = shapes[:2] if len(shapes) > 1 else ((), ())
+    return math.prod(x[:-1]) * math.prod(y[:-2]) * math.prod(y[-1:] if len(y) > 1 else ())
+
+
+def _inner_size(shapes: list[Shape]) -> int:
+    return math.prod(math.prod(shape[:-1]) for shape in shapes)
+
+
+def _outer_size(shapes: list[Shape]) -> int:
+    return math.prod(math.prod(shape) for shape in shapes)
+
+
+def _taken_size(shapes: list[Shape]) -> int:
+    x, index = shapes[0], shapes[1]
+    return math.prod(x[1:]) * math.prod(index) if index else math.prod(x)
 
 
 #: How many entries a result has at most, for those that do not broadcast their operands.
-_SIZES: dict[Callable[..., Any], Callable[[list[tuple[int, ...]]], int]] = {
+_SIZES: dict[Callable[..., Any], Callable[[list[Shape]], int]] = {
+    operator.getitem: _taken_size,
     operator.matmul: _matmul_size,
     np.matmul: _matmul_size,
     np.dot: _matmul_size,
-    np.outer: lambda shapes: math.prod(math.prod(shape) for shape in shapes),
-    np.diag: lambda shapes: math.prod(math.prod(shape) ** 2 for shape in shapes if len(shape) < 2),
+    np.inner: _inner_size,
+    np.outer: _outer_size,
 }
 
 
@@ -62,6 +87,7 @@ class Walk:
     def __init__(self, text: Text, values: Mapping[str, Any]) -> None:
         self.text = text
         self.values = dict(values)
+        self.total = 0
         self.latest = max(
             (x._node.sequence for x in values.values() if type(x) is Array), default=0
         )
@@ -119,6 +145,8 @@ class Walk:
 
     def binary(self, node: ast.AST, op: ast.operator, left: ast.expr, right: ast.expr) -> Any:
         x, y = self.value(left), self.value(right)
+        if any(isinstance(operand, (tuple, list)) for operand in (x, y)):
+            refuse_node(self.text.line, node, "a tuple is no operand: write a list of numbers")
         numbers = isinstance(x, (int, float)), isinstance(y, (int, float))
         if type(op) is ast.Mult and (
             (isinstance(left, ast.List) and numbers[1])
@@ -164,13 +192,16 @@ class Walk:
 
     def limit(self, node: ast.AST, function: Any, arguments: tuple[Any, ...]) -> None:
         """Refuse results that would not fit in memory, before they are computed."""
-        shapes = [np.shape(x) for x in arguments if type(x) is Array or isinstance(x, np.ndarray)]
-        entries = _SIZES.get(function, _broadcast_size)(shapes)
-        if entries > MAX_ENTRIES:
+        entries = _SIZES.get(function, _broadcast_size)([_shape(x) for x in arguments])
+        self.total += entries
+        if entries > MAX_ENTRIES or self.total > MAX_TOTAL:
+            what, limit = "the result", MAX_ENTRIES
+            if entries <= MAX_ENTRIES:
+                what, entries, limit = "all results together", self.total, MAX_TOTAL
             refuse_node(
                 self.text.line,
                 node,
-                f"the result could have {entries:,} entries; at most {MAX_ENTRIES:,} are allowed",
+                f"{what} could have {entries:,} entries; at most {limit:,} are allowed",
             )
 
     def place(self, node: Any, result: Any) -> None:

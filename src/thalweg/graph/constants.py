@@ -2,7 +2,7 @@
 
 ``y = x * w; w[:] = 0`` is ordinary NumPy, and the gradient of y needs the w of that moment. Small
 arrays are copied when they are used. A copy of a large one would cost as much as the operation, so
-it is made read-only until the outermost trace of the thread has ended: writing to it is then NumPy's
+it is made read-only until the outermost trace of the thread has ended: writing is then NumPy's
 error at the user's line, never a wrong gradient.
 """
 

@@ -94,7 +94,7 @@ def find_groups(order: Sequence[Node]) -> list[Group]:
     --------
     >>> import numpy as np, thalweg as tw
     >>> from thalweg.graph.node import ancestors
-    >>> from thalweg.trace import run
+    >>> from thalweg.tracing import run
     >>> (out,) = run(lambda s: 1 / (1 + np.exp(-s)), (1.0,), {}, [0]).outputs
     >>> (group,) = find_groups(ancestors([out])[0])
     >>> group.name, [node.primitive.name for node in group.members]

@@ -10,7 +10,7 @@ import numpy as np
 
 from thalweg.array import Array
 from thalweg.errors import DtypeError
-from thalweg.trace import path_text
+from thalweg.tracing import path_text
 from thalweg.tree import flatten_with_paths, unflatten
 
 __all__ = ["inputs_of"]

@@ -14,7 +14,7 @@ from thalweg.graph.node import Node
 from thalweg.ops.structural import DETACH, ITEM
 from thalweg.report.arguments import inputs_of
 from thalweg.report.source import Sources
-from thalweg.trace import run
+from thalweg.tracing import run
 
 __all__ = ["Audit", "Cut", "Unused", "audit"]
 

@@ -16,7 +16,7 @@ from thalweg.ops.structural import ITEM
 from thalweg.optimise.stabilise import stable_forms
 from thalweg.report.numbers import value_text
 from thalweg.report.record import TraceEdge, TraceNode
-from thalweg.trace import Run
+from thalweg.tracing import Run
 from thalweg.transforms.linear import zeros_like
 from thalweg.transforms.reverse import live_nodes, reverse
 

@@ -24,7 +24,7 @@ from thalweg.report.passes import (
     plain,
 )
 from thalweg.report.record import GroupFound, Record, TraceNode
-from thalweg.trace import run
+from thalweg.tracing import run
 from thalweg.tree import unflatten
 
 __all__ = ["Trace", "trace"]
