@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import itertools
 import operator
+import os
 import sys
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
@@ -41,8 +41,10 @@ __all__ = [
 #: Where in the user's program a node was made: code object and instruction offset.
 Origin = tuple[CodeType, int]
 
-_HERE = str(Path(__file__).resolve().parents[1])
-_NUMPY = str(Path(np.__file__).resolve().parent)
+# As co_filename has them, with the separator: thalweg_examples/ is the user's. (os.path, because
+# pathlib would be a tenth of our import time.)
+_HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_NUMPY = os.path.dirname(os.path.abspath(np.__file__)) + os.sep
 _internal_files: dict[str, bool] = {}
 _getframe = sys._getframe
 _next_sequence = itertools.count(1).__next__
