@@ -9,6 +9,7 @@ error at the user's line, never a wrong gradient.
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import numpy as np
 
@@ -57,7 +58,7 @@ def hold(array: np.ndarray) -> np.ndarray:
         return array
     if _state.copying or array.nbytes <= _SMALL:
         return np.array(array)
-    owner = array
+    owner: np.ndarray[Any, Any] | None = array
     while isinstance(owner, np.ndarray):
         if owner.flags.writeable:
             owner.flags.writeable = False
