@@ -59,6 +59,8 @@ class Array(ArrayMethods):
         if not kwargs and method == "__call__":  # the hot path: a plain call of a known ufunc
             primitive = UFUNCS.get(ufunc)
             if type(primitive) is Primitive:
+                if len(inputs) == 1:
+                    return Array(apply(primitive, (self._node,)))
                 operands = tuple([_operand(x) for x in inputs])
                 for operand in operands:
                     if operand is NotImplemented:
