@@ -415,6 +415,19 @@ def test_failed_write_leaves_everything():
     agree(program)
 
 
+def test_a_write_keeps_the_memory_order():
+    """Whether `ravel` is a view depends on it."""
+
+    def program(x):
+        x = x * 1.0
+        x.T.put([0, 1], x[1, 1])
+        flat = x.ravel()
+        x[0] = x[2, 2]
+        return x, flat
+
+    agree(program)
+
+
 # ---- random programs --------------------------------------------------------------------------
 
 STEPS = {

@@ -89,7 +89,7 @@ def move(handle: Any, node: Any) -> None:
     """
     links = getattr(handle, "_link", None)
     if links is None:
-        handle._node = node
+        handle._node = _laid_out(node, handle._node)
         return
     root = handle if type(links) is list else links
     before = root._node
@@ -98,6 +98,7 @@ def move(handle: Any, node: Any) -> None:
             raise ValueError("assignment destination is read-only")
         for step in reversed(_path(handle._node, before)):
             node = _write_through(step, node)
+    node = _laid_out(node, before)
     views = [view for reference in root._link if (view := reference()) is not None]
     moved = []
     for view in views:
@@ -108,6 +109,14 @@ def move(handle: Any, node: Any) -> None:
     root._node = node
     for view, current in zip(views, moved, strict=True):
         view._node = current
+
+
+def _laid_out(node: Any, before: Any) -> Any:
+    """`node` with the memory order of `before`: whether a later ravel is a view hangs on it."""
+    value, old = node.value, before.value
+    if old.ndim < 2 or value.flags.c_contiguous == old.flags.c_contiguous:
+        return node
+    return setitem(before, ..., node) if value.shape == old.shape else node
 
 
 def _path(node: Any, root: Node) -> list[Node]:
