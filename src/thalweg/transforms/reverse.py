@@ -94,31 +94,11 @@ def reverse(
     """
     waiting: dict[Node, Any] = {}
     masks: dict[Node, Any] = {}
-    owned: set[Node] = set()
+    sums = _Sums(waiting, masks, as_graph)
     ends = set(inputs)
-
-    def hand(operand: Node, g: Any, mask: Any) -> None:
-        previous = waiting.get(operand)
-        if previous is None:
-            waiting[operand] = g
-            if mask is not None:
-                masks[operand] = mask
-            return
-        if masks:
-            before = masks.pop(operand, None)
-            if before is not None and mask is not None:
-                masks[operand] = np.logical_or(before, mask)
-        if operand in owned:
-            np.add(previous, g, out=previous)
-            return
-        total = previous + g
-        waiting[operand] = total
-        if not as_graph and isinstance(total, np.ndarray):
-            owned.add(operand)
-
     for node, c in zip(outputs, cotangents, strict=True):
         if node in live:
-            hand(node, c, None)
+            sums.hand(node, c, None)
     with np.errstate(all="ignore"):
         for node in reversed(order):
             if node in ends:
@@ -138,40 +118,37 @@ def reverse(
                 values = [x.value if type(x) is Node else x for x in operands]
                 out = acting.value
             if primitive is ITEM:
-                _hand_part(waiting, operands[0], params["index"], c)
+                sums.hand_part(operands[0], params["index"], c)
                 continue
-            rules = primitive.rules
+            rules = () if params else primitive.rules
+            plain = mask is None and not primitive.outputs
             for i, operand in enumerate(operands):
                 if type(operand) is not Node or operand not in live:
                     continue
                 x = values[i]
-                if rules and not params:
-                    kind = rules[i](out, *values)
-                else:
-                    kind = primitive.local(i, out, *values, **params)
+                kind = (
+                    rules[i](out, *values) if rules else primitive.local(i, out, *values, **params)
+                )
                 form = type(kind)
-                if form is Zero:
-                    if visit is not None:
-                        visit(node, i, kind, None)
-                    continue
-                if form is Take and not as_graph and visit is None:
-                    _gather(waiting, owned, operand, kind, c, x)
-                    masks.pop(operand, None)
-                    continue
-                if primitive.outputs:
-                    g = conform(kind.pull(_parts(kind, c, acting)), x)  # type: ignore[union-attr, arg-type]
-                    hand(operand, g, None)
-                elif mask is not None or form in ROUTING:
-                    g = pull(kind, c, x, out, mask)
-                    hand(operand, g, pull_mask(kind, mask, x, out))
-                else:  # the hot path
+                if plain and form not in _SPECIAL:  # the hot path
                     g = PULL[form](kind, c, x, out)
                     if g.shape != x.shape or g.dtype is not x.dtype:
                         g = conform(g, x)
                     if operand in waiting:
-                        hand(operand, g, None)
+                        sums.hand(operand, g, None)
                     else:
                         waiting[operand] = g
+                elif form is Zero:
+                    g = None
+                elif form is Take and not as_graph and visit is None:
+                    sums.gather(operand, kind, c, x)
+                    continue
+                elif primitive.outputs:
+                    g = conform(kind.pull(_parts(kind, c, acting)), x)  # type: ignore[union-attr, arg-type]
+                    sums.hand(operand, g, None)
+                else:
+                    g = pull(kind, c, x, out, mask)
+                    sums.hand(operand, g, pull_mask(kind, mask, x, out))
                 if visit is not None:
                     visit(node, i, kind, g)
     found = [waiting.get(node) for node in inputs]
@@ -180,12 +157,59 @@ def reverse(
     return found
 
 
-def _hand_part(waiting: dict[Node, Any], operand: Node, k: int, c: Any) -> None:
-    """The cotangent of one of several outputs: kept in a list until the operation's turn."""
-    parts = waiting.get(operand)
-    if parts is None:
-        parts = waiting[operand] = [None] * len(operand.value)
-    parts[k] = c if parts[k] is None else parts[k] + c
+_SPECIAL = frozenset((Zero, Take, *ROUTING))
+
+
+class _Sums:
+    """What arrives at each node, added up; in place where the sum is ours alone."""
+
+    __slots__ = ("as_graph", "masks", "owned", "waiting")
+
+    def __init__(self, waiting: dict[Node, Any], masks: dict[Node, Any], as_graph: bool) -> None:
+        self.waiting = waiting
+        self.masks = masks
+        self.as_graph = as_graph
+        self.owned: set[Node] = set()
+
+    def hand(self, operand: Node, g: Any, mask: Any) -> None:
+        """Add the cotangent `g` of one consumer; `mask` as in `linear.pull_mask`."""
+        waiting, masks = self.waiting, self.masks
+        previous = waiting.get(operand)
+        if previous is None:
+            waiting[operand] = g
+            if mask is not None:
+                masks[operand] = mask
+            return
+        if masks:
+            before = masks.pop(operand, None)
+            if before is not None and mask is not None:
+                masks[operand] = np.logical_or(before, mask)
+        if operand in self.owned:
+            previous += g
+            return
+        total = previous + g
+        waiting[operand] = total
+        if not self.as_graph and isinstance(total, np.ndarray):
+            self.owned.add(operand)
+
+    def hand_part(self, operand: Node, k: int, c: Any) -> None:
+        """The cotangent of one of several outputs: kept in a list until the operation's turn."""
+        parts = self.waiting.get(operand)
+        if parts is None:
+            parts = self.waiting[operand] = [None] * len(operand.value)
+        parts[k] = c if parts[k] is None else parts[k] + c
+
+    def gather(self, operand: Node, kind: Any, c: Any, x: Any) -> None:
+        """Add a gather's cotangent in place: x[i] in a loop stays linear in time."""
+        buffer = self.waiting.get(operand)
+        if operand not in self.owned:
+            buffer = np.zeros(x.shape, x.dtype) if buffer is None else np.array(buffer)
+            self.waiting[operand] = buffer
+            self.owned.add(operand)
+        if c.dtype.kind == "c" and x.dtype.kind != "c":
+            c = c.real
+        accumulate_take(buffer, kind, c)
+        self.masks.pop(operand, None)
 
 
 def _parts(kind: Custom, c: list[Any], node: Node) -> tuple[Any, ...]:
@@ -194,17 +218,3 @@ def _parts(kind: Custom, c: list[Any], node: Node) -> tuple[Any, ...]:
         return tuple(c)
     ends = zip(c, node.value, strict=True)
     return tuple(zeros_like(end) if part is None else part for part, end in ends)
-
-
-def _gather(
-    waiting: dict[Node, Any], owned: set[Node], operand: Node, kind: Any, c: Any, x: Any
-) -> None:
-    """Add a gather's cotangent to its operand's in place: x[i] in a loop stays linear in time."""
-    buffer = waiting.get(operand)
-    if operand not in owned:
-        buffer = np.zeros(x.shape, x.dtype) if buffer is None else np.array(buffer)
-        waiting[operand] = buffer
-        owned.add(operand)
-    if c.dtype.kind == "c" and x.dtype.kind != "c":
-        c = c.real
-    accumulate_take(buffer, kind, c)
