@@ -416,16 +416,20 @@ def test_failed_write_leaves_everything():
 
 
 def test_a_write_keeps_the_memory_order():
-    """Whether `ravel` is a view depends on it."""
-
-    def program(x):
+    def program(x):  # whether `ravel` is a view depends on it
         x = x * 1.0
         x.T.put([0, 1], x[1, 1])
         flat = x.ravel()
         x[0] = x[2, 2]
         return x, flat
 
+    def copied(x):
+        x = np.moveaxis(x * 1.0, 0, -1).copy()
+        x.reshape(-1, 1)[2] = x[1, 1]
+        return (x,)
+
     agree(program)
+    agree(copied)
 
 
 # ---- random programs --------------------------------------------------------------------------

@@ -14,7 +14,7 @@ import numpy as np
 from thalweg.errors import NoRuleError, TracingError
 from thalweg.graph.node import Node, describe_origin, user_frame
 from thalweg.guards import record_guard
-from thalweg.ops.index import getitem
+from thalweg.ops.index import getitem, setitem
 from thalweg.ops.shape import astype
 from thalweg.views import link, move, root_of
 
@@ -277,12 +277,19 @@ class ArrayMethods:
         if not np.can_cast(self.dtype, dtype, casting):
             raise TypeError(f"Cannot cast array data from {self.dtype!r} to {dtype!r} by {casting}")
         if dtype == self.dtype:
-            return self.copy() if copy else self
+            return self.copy("K") if copy else self
         return self._made(astype(self._node, dtype))
 
     def copy(self, order: Any = "C") -> Any:
-        """A handle of its own: assignment to one does not move the other."""
-        return self._made(self._node)
+        """A handle of its own, in the memory order that is asked for (a later ravel may be a view).
+
+        Assignment to one does not move the other.
+        """
+        node = self._node
+        flags = node.value.flags
+        if (order == "C" and not flags.c_contiguous) or (order == "F" and not flags.f_contiguous):
+            node = setitem(np.zeros(node.shape, node.dtype, order), ..., node)
+        return self._made(node)
 
     def __copy__(self) -> Any:
         return self.copy()
