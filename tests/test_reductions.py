@@ -142,7 +142,7 @@ def test_order_statistics_take_no_wrong_number():
         (lambda x: np.add.reduceat(x, [0, 1]), "reduceat"),
         (lambda x: np.fmax.reduce(x, initial=0.0), "initial"),
         (lambda x: np.roll(x, x[0]), "traced shift"),
-        (lambda x: np.sum(x, 0, None, np.empty(())), "out="),
+        (lambda x: np.sum(x, 0, None, np.empty(())), "into a NumPy array"),
         (lambda x: np.logspace(x[0], x[1], base=np.array([2.0, 3.0])), "bases"),
     ],
 )

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from thalweg.array_arguments import served
 from thalweg.array_callbacks import CALLBACKS
 from thalweg.array_methods import ArrayMethods
 from thalweg.errors import DtypeError, ShapeError, TracingError
@@ -27,7 +28,7 @@ from thalweg.graph.primitive import PRIMITIVES, UFUNCS, Primitive
 from thalweg.guards import record_guard
 from thalweg.ops import arithmetic, compare, contract  # noqa: F401 - operators need their gates
 from thalweg.ops.assignment import REWRITES, set_flat, write_at
-from thalweg.ops.index import getitem, reads, setitem
+from thalweg.ops.index import getitem, holds_node, reads, setitem
 from thalweg.ops.shape import astype
 from thalweg.views import VIEW_FUNCTIONS, link, move, root_of, shares_memory
 
@@ -71,7 +72,8 @@ class Array(ArrayMethods):
         if kwargs:
             out = kwargs.get("out")
             if out is not None:
-                return _into(out, call_ufunc(ufunc, method, unwrap(inputs), unwrap(kwargs)))
+                result = call_ufunc(ufunc, method, unwrap(inputs), unwrap(kwargs))
+                return _into(out, result, kwargs.get("casting", "same_kind"))
             kwargs = unwrap(kwargs)
         return wrap(call_ufunc(ufunc, method, unwrap(inputs), kwargs))
 
@@ -81,14 +83,15 @@ class Array(ArrayMethods):
         special = _SPECIAL.get(function)
         if special is not None:
             return special(args, kwargs)
-        if not kwargs:
-            result = wrap(call_function(function, unwrap(args), kwargs))
-        else:
-            out = kwargs.get("out")
-            if out is not None:
-                kwargs = {key: value for key, value in kwargs.items() if key != "out"}
-                return _into((out,), call_function(function, unwrap(args), unwrap(kwargs)))
-            result = wrap(call_function(function, unwrap(args), unwrap(kwargs)))
+        args, kwargs, out = served(function, args, kwargs)
+        operands, keywords = unwrap(args), unwrap(kwargs) if kwargs else kwargs
+        if out is not None:
+            traced = holds_node(operands) or holds_node(tuple(keywords.values()))
+            # Where only the target is traced, NumPy computes and it moves on to a constant.
+            call = call_function if traced else _plainly
+            made = call(function, operands, keywords)
+            return _into(out, made, kwargs.get("casting", "same_kind"))
+        result = wrap(call_function(function, operands, keywords))
         if function in VIEW_FUNCTIONS and not _copies(function, result, kwargs):
             _link_results(result, (*args, *kwargs.values()) if kwargs else args)
         return result
@@ -183,12 +186,16 @@ def wrap(value: Any) -> Any:
     return value
 
 
-def _into(out: Any, result: Any) -> Any:
+def _plainly(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    return np.asarray(function(*args, **kwargs))
+
+
+def _into(out: Any, result: Any, casting: Any = "same_kind") -> Any:
     """`out=`: a traced target moves on to the result; a NumPy array can't take it."""
     targets = out if isinstance(out, tuple) else (out,)
     if len(targets) > 1:
         return tuple(
-            wrap(part) if target is None else _into((target,), part)
+            wrap(part) if target is None else _into((target,), part, casting)
             for target, part in zip(targets, result, strict=True)
         )
     (target,) = targets
@@ -197,7 +204,7 @@ def _into(out: Any, result: Any) -> Any:
     if node.shape != target.shape:
         node = np.broadcast_to(node, target.shape)
     if node.dtype != target.dtype:
-        if not np.can_cast(node.dtype, target.dtype, "same_kind"):
+        if not np.can_cast(node.dtype, target.dtype, casting):
             raise DtypeError(
                 f"cannot write a {node.dtype} result into an array of {target.dtype}; "
                 "use out-of-place arithmetic or x.astype(…) first"

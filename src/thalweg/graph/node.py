@@ -21,6 +21,7 @@ from thalweg.errors import InternalError, NoRuleError, ShapeError, TracingError
 from thalweg.graph import primitive as registry
 from thalweg.graph.constants import hold
 from thalweg.graph.kinds import IDENTITY
+from thalweg.graph.loops import loop_dtypes
 from thalweg.graph.primitive import FUNCTIONS, UFUNC_METHODS, UFUNCS, Primitive
 
 __all__ = [
@@ -414,16 +415,23 @@ def call_ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: dict[st
         raise no_rule(f"np.{ufunc.__name__}")
     where = kwargs.pop("where", True)
     out = kwargs.pop("out", None)
-    dtype = kwargs.pop("dtype", None)
-    kwargs.pop("casting", None)
-    kwargs.pop("order", None)
-    kwargs.pop("subok", None)
+    dtype, casting = kwargs.pop("dtype", None), kwargs.pop("casting", None)
+    signature = kwargs.pop("signature", None)
+    order = kwargs.pop("order", "K")
+    kwargs.pop("subok", None)  # a traced array is of no subclass
     if kwargs:
         raise NoRuleError(f"np.{ufunc.__name__}: keywords {sorted(kwargs)} have no rule")
     inputs = tuple(_as_operand(value) for value in inputs)
-    if dtype is not None:
-        inputs = tuple(registry.lookup("astype")(value, dtype=np.dtype(dtype)) for value in inputs)
+    if dtype is not None or signature is not None or casting is not None:
+        values = tuple(_value_of(value) for value in inputs)
+        loop = loop_dtypes(ufunc, values, dtype, signature, casting or "same_kind")
+        inputs = tuple(
+            x if v.dtype == target else registry.lookup("astype")(x, dtype=target)
+            for x, v, target in zip(inputs, map(np.asarray, values), loop, strict=False)
+        )
     result = rule(*inputs)
+    if order != "K":
+        result = _laid_out(result, order, ufunc)
     if where is True:
         return result
     if out is None or out[0] is None:
@@ -436,6 +444,15 @@ def call_ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: dict[st
 
 def _value_of(operand: Any) -> Any:
     return operand.value if type(operand) is Node else operand
+
+
+def _laid_out(result: Any, order: str, ufunc: np.ufunc) -> Any:
+    """The result, if its memory is in this order already: nodes are not laid out anew."""
+    parts = result if isinstance(result, tuple) else (result,)
+    flags = [np.asarray(_value_of(part)).flags for part in parts]
+    if all(each.f_contiguous if order == "F" else each.c_contiguous for each in flags):
+        return result
+    raise NoRuleError(f"np.{ufunc.__name__}: no rule for order={order!r} here; leave it out")
 
 
 def _as_operand(value: Any) -> Any:

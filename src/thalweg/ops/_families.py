@@ -196,8 +196,7 @@ def discrete(
     @implements(function)
     def implementation(*args: Any, **kwargs: Any) -> Any:
         params = dict(signature.bind(*args, **kwargs).arguments)
-        if params.pop("out", None) is not None:
-            raise NoRuleError(f"np.{name}: no rule for out=")
+        params.pop("out", None)  # served by the handle
         names = tuple(key for key in operands if key in params)
         arrays = [params.pop(key) for key in names]
         static(f"np.{name}", **params)

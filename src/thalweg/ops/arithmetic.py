@@ -12,7 +12,6 @@ from thalweg.graph.kinds import Kind, Router, Scale, Wirtinger, Zero
 from thalweg.graph.primitive import implements
 from thalweg.ops._families import elementwise, interval, piecewise_constant
 from thalweg.ops.normalise import safe_ratio
-from thalweg.ops.reduce import no_out
 
 POSITIVE = interval(0.0, np.inf, name="positive")
 NONZERO = interval(0.1, np.inf, name="non-zero")
@@ -157,7 +156,6 @@ def clip(
     **keywords: Any,
 ) -> Any:
     # NumPy's definition: minimum(a_max, maximum(a, a_min)).
-    no_out("np.clip", out)
     if keywords:
         raise NoRuleError(f"np.clip: keywords {sorted(keywords)} have no rule")
     low = min if a_min is None else a_min

@@ -12,7 +12,6 @@ from thalweg.graph.kinds import Router
 from thalweg.graph.node import Node
 from thalweg.graph.primitive import implements
 from thalweg.ops._families import elementwise, interval, piecewise_constant
-from thalweg.ops.reduce import no_out
 
 BOOLEAN = "boolean: no derivative passes a comparison"
 
@@ -78,13 +77,11 @@ ROUND = piecewise_constant(
 
 @implements(np.round, np.around)
 def round_(a: Any, decimals: int = 0, out: Any = None) -> Any:
-    no_out("np.round", out)
     return ROUND(a, decimals=decimals)
 
 
 @implements(np.fix)
 def fix(x: Any, out: Any = None) -> Any:
-    no_out("np.fix", out)
     return np.trunc(x)
 
 

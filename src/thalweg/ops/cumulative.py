@@ -17,7 +17,6 @@ from thalweg.graph.primitive import (
     implements_ufunc_method,
     register,
 )
-from thalweg.ops.reduce import no_out
 from thalweg.ops.shape import astype
 
 __all__: list[str] = []
@@ -190,12 +189,10 @@ def _implement_cumulative(
 ) -> None:
     @implements(function)
     def cumulative(a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
-        no_out(f"np.{function.__name__}", out)
         return _run(primitive, a, axis, dtype)
 
     @implements(skipping_nan)
     def nan_cumulative(a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
-        no_out(f"np.{skipping_nan.__name__}", out)
         return _run(primitive, np.where(np.isnan(a), np.full((), start, a.dtype), a), axis, dtype)
 
     newer = getattr(

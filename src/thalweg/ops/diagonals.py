@@ -10,7 +10,6 @@ from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 from thalweg.graph.kinds import Kind, Put, Take
 from thalweg.graph.node import Node
 from thalweg.graph.primitive import Labels, Primitive, implements, register
-from thalweg.ops.reduce import no_out
 
 __all__: list[str] = []
 
@@ -71,7 +70,6 @@ def trace(
     dtype: Any = None,
     out: Any = None,
 ) -> Any:
-    no_out("np.trace", out)
     return np.sum(diagonal(a, offset, axis1, axis2), axis=-1, dtype=dtype)
 
 

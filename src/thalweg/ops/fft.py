@@ -174,21 +174,18 @@ def _each(
 
 @implements(np.fft.fftn)
 def fftn(a: Any, s: Any = None, axes: Any = None, norm: Any = None, out: Any = None) -> Any:
-    _no_out("fftn", out)
     lengths, axes = _lengths(a, s, axes)
     return _each(fft, a, lengths[::-1], axes[::-1], norm)
 
 
 @implements(np.fft.ifftn)
 def ifftn(a: Any, s: Any = None, axes: Any = None, norm: Any = None, out: Any = None) -> Any:
-    _no_out("ifftn", out)
     lengths, axes = _lengths(a, s, axes)
     return _each(ifft, a, lengths[::-1], axes[::-1], norm)
 
 
 @implements(np.fft.rfftn)
 def rfftn(a: Any, s: Any = None, axes: Any = None, norm: Any = None, out: Any = None) -> Any:
-    _no_out("rfftn", out)
     lengths, axes = _lengths(a, s, axes)
     a = rfft(a, lengths[-1], axes[-1], norm)
     return _each(fft, a, lengths[-2::-1], axes[-2::-1], norm)
@@ -196,7 +193,6 @@ def rfftn(a: Any, s: Any = None, axes: Any = None, norm: Any = None, out: Any = 
 
 @implements(np.fft.irfftn)
 def irfftn(a: Any, s: Any = None, axes: Any = None, norm: Any = None, out: Any = None) -> Any:
-    _no_out("irfftn", out)
     lengths, axes = _lengths(a, s, axes, real_end=True)
     a = _each(ifft, a, lengths[:-1], axes[:-1], norm)
     return irfft(a, lengths[-1], axes[-1], norm)
@@ -220,11 +216,6 @@ def rfft2(a: Any, s: Any = None, axes: Any = (-2, -1), norm: Any = None, out: An
 @implements(np.fft.irfft2)
 def irfft2(a: Any, s: Any = None, axes: Any = (-2, -1), norm: Any = None, out: Any = None) -> Any:
     return irfftn(a, s, axes, norm, out)
-
-
-def _no_out(name: str, out: Any) -> None:
-    if out is not None:
-        raise NoRuleError(f"np.fft.{name}: out= has no rule; use the result")
 
 
 # ---- shifts ---------------------------------------------------------------------------------

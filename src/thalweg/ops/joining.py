@@ -13,7 +13,6 @@ from thalweg.graph.kinds import Kind, Put
 from thalweg.graph.node import Node, apply
 from thalweg.graph.primitive import Labels, Primitive, implements, register
 from thalweg.ops._families import static
-from thalweg.ops.reduce import no_out
 from thalweg.ops.shape import astype
 
 __all__: list[str] = []
@@ -77,7 +76,6 @@ def concatenate(
     dtype: Any = None,
     casting: Any = "same_kind",
 ) -> Any:
-    no_out("np.concatenate", out)
     parts = _parts(arrays, dtype)
     if axis is None:
         parts, axis = [np.ravel(part) for part in parts], 0
@@ -91,7 +89,6 @@ def concatenate(
 def stack(
     arrays: Any, axis: int = 0, out: Any = None, *, dtype: Any = None, casting: Any = "same_kind"
 ) -> Any:
-    no_out("np.stack", out)
     parts = _parts(arrays, dtype)
     axis = normalize_axis_index(axis, parts[0].ndim + 1)
     return apply(STACK, tuple(parts), {"axis": axis})

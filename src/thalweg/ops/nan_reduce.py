@@ -11,7 +11,6 @@ from thalweg.graph.primitive import Primitive, implements, implements_ufunc_meth
 from thalweg.ops._families import static
 from thalweg.ops.reduce import (
     NOT_GIVEN,
-    no_out,
     normalise_axes,
     products_of_the_others,
     reduction,
@@ -97,7 +96,6 @@ NANSTD = reduction(
 
 def _implement_filled(function: Any, primitive: Primitive, masked: Any, fill: float) -> None:
     """nansum and nanprod: with a mask they are the plain reduction of the filled array."""
-    name = f"np.{function.__name__}"
 
     @implements(function)
     def reduce(
@@ -109,7 +107,6 @@ def _implement_filled(function: Any, primitive: Primitive, masked: Any, fill: fl
         initial: Any = NOT_GIVEN,
         where: Any = True,
     ) -> Any:
-        no_out(name, out)
         a = a if dtype is None else astype(a, dtype)
         if where is True and initial is NOT_GIVEN:
             return primitive(a, axes=normalise_axes(axis, a.ndim), keepdims=bool(keepdims))
@@ -136,7 +133,6 @@ def _implement_best(
         initial: Any = NOT_GIVEN,
         where: Any = True,
     ) -> Any:
-        no_out(name, out)
         if where is True and initial is NOT_GIVEN:
             return plain(a, axes=normalise_axes(axis, a.ndim), keepdims=bool(keepdims))
         if initial is NOT_GIVEN:
@@ -174,7 +170,6 @@ def nanmean(
     *,
     where: Any = True,
 ) -> Any:
-    no_out("np.nanmean", out)
     a = a if dtype is None else astype(a, dtype)
     if where is True:
         return NANMEAN(a, axes=normalise_axes(axis, a.ndim), keepdims=bool(keepdims))
@@ -199,7 +194,6 @@ def _implement_spread(function: Any, primitive: Primitive) -> None:
         mean: Any = NOT_GIVEN,
         correction: Any = NOT_GIVEN,
     ) -> Any:
-        no_out(name, out)
         static(name, ddof=ddof)
         ddof = ddof if correction is NOT_GIVEN else correction
         a = a if dtype is None else astype(a, dtype)

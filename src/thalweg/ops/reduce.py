@@ -25,7 +25,6 @@ __all__ = [
     "NOT_GIVEN",
     "count",
     "masked_reduction",
-    "no_out",
     "normalise_axes",
     "over_axes",
     "products_of_the_others",
@@ -50,12 +49,6 @@ def normalise_axes(axis: Any, ndim: int) -> tuple[int, ...]:
 def over_axes(axes: tuple[int, ...], ndim: int) -> tuple[int, ...] | None:
     """`axes` for a NumPy call: None where they are all."""
     return None if len(axes) == ndim else axes
-
-
-def no_out(function: str, out: Any) -> None:
-    """`out=` reaches a rule only where it can't be served: as a positional argument."""
-    if out is not None:
-        raise NoRuleError(f"{function}: give out= as a keyword")
 
 
 def count(x: Any, axes: tuple[int, ...]) -> int:
@@ -213,7 +206,6 @@ def sum_(
     initial: Any = NOT_GIVEN,
     where: Any = True,
 ) -> Any:
-    no_out("np.sum", out)
     if where is True and initial is NOT_GIVEN and dtype is not None:
         # Not cast first: NumPy casts block by block, which changes the order of additions.
         axes = normalise_axes(axis, a.ndim)
@@ -285,7 +277,6 @@ def prod(
     initial: Any = NOT_GIVEN,
     where: Any = True,
 ) -> Any:
-    no_out("np.prod", out)
     return _reduce(PROD, MASKED_PROD, _cast(a, dtype), axis, keepdims, initial, where)
 
 
@@ -339,7 +330,6 @@ def _best(name: str, ufunc: np.ufunc, functions: tuple[Any, ...]) -> tuple[Primi
         initial: Any = NOT_GIVEN,
         where: Any = True,
     ) -> Any:
-        no_out(f"np.{name}", out)
         return _reduce(plain, masked, a, axis, keepdims, initial, where)
 
     return plain, masked
@@ -351,7 +341,6 @@ MIN, MASKED_MIN = _best("min", np.minimum, (np.min, np.amin))
 
 @implements(np.ptp)
 def ptp(a: Any, axis: Any = None, out: Any = None, keepdims: Any = False) -> Any:
-    no_out("np.ptp", out)
     return np.max(a, axis=axis, keepdims=keepdims) - np.min(a, axis=axis, keepdims=keepdims)
 
 

@@ -31,14 +31,8 @@ def _within(indices: Any, size: int, mode: str) -> Any:
     raise ValueError(f"clipmode must be one of 'clip', 'raise', or 'wrap' (got {mode!r})")
 
 
-def _no_out(name: str, out: Any) -> None:
-    if out is not None:
-        raise NoRuleError(f"{name}: out= needs a traced array, given by keyword")
-
-
 @implements(np.take)
 def take(a: Any, indices: Any, axis: Any = None, out: Any = None, mode: str = "raise") -> Any:
-    _no_out("np.take", out)
     a, indices = as_array(a), as_array(indices)
     if not indices.size and type(indices) is not Node:
         indices = indices.astype(np.intp)
@@ -62,7 +56,6 @@ def take_along_axis(arr: Any, indices: Any, axis: Any = -1) -> Any:
 
 @implements(np.choose)
 def choose(a: Any, choices: Any, out: Any = None, mode: str = "raise") -> Any:
-    _no_out("np.choose", out)
     a = as_array(a)
     given = [as_array(x) for x in choices]
     numbers = a.value if type(a) is Node else a
@@ -94,7 +87,6 @@ def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
 
 @implements(np.compress)
 def compress(condition: Any, a: Any, axis: Any = None, out: Any = None) -> Any:
-    _no_out("np.compress", out)
     condition, a = as_array(condition), as_array(a)
     if len(condition.shape) != 1:
         raise ValueError("condition must be a 1-d array")

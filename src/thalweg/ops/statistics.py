@@ -15,7 +15,6 @@ from thalweg.ops.index import getitem
 from thalweg.ops.reduce import (
     NOT_GIVEN,
     count,
-    no_out,
     normalise_axes,
     reduction,
 )
@@ -44,7 +43,6 @@ def mean(
     *,
     where: Any = True,
 ) -> Any:
-    no_out("np.mean", out)
     if where is not True:
         total = np.sum(a, axis=axis, dtype=dtype, keepdims=keepdims, where=where)
         return total / _counted(where, a, axis, keepdims, total.dtype)
@@ -141,7 +139,6 @@ def _implement_spread(function: Any, primitive: Primitive) -> None:
         mean: Any = NOT_GIVEN,
         correction: Any = NOT_GIVEN,
     ) -> Any:
-        no_out(f"np.{primitive.name}", out)
         if correction is not NOT_GIVEN:
             if ddof != 0:
                 raise ValueError("ddof and correction can't be provided simultaneously.")
@@ -251,7 +248,6 @@ def _implement_median(function: Any, primitive: Primitive) -> None:
         overwrite_input: bool = False,
         keepdims: Any = False,
     ) -> Any:
-        no_out(f"np.{primitive.name}", out)
         axis = tuple(axis) if isinstance(axis, list) else axis
         return primitive(a, axes=normalise_axes(axis, a.ndim), keepdims=bool(keepdims))
 
@@ -275,7 +271,6 @@ def _implement_quantile(function: Any, primitive: Primitive, percent: bool) -> N
         *,
         weights: Any = None,
     ) -> Any:
-        no_out(name, out)
         static(name, q=q)
         if weights is not None:
             raise NoRuleError(f"{name}: no rule for weights=")
