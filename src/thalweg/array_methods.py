@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from thalweg.cuts import cut_error
 from thalweg.errors import NoRuleError, TracingError
-from thalweg.graph.node import Node, describe_origin, user_frame
+from thalweg.graph.node import Node
 from thalweg.guards import record_guard
 from thalweg.ops.index import getitem, setitem
 from thalweg.ops.shape import astype
@@ -160,15 +161,7 @@ class ArrayMethods:
         """The value, if no derivative can be lost by handing it out; it becomes a guard."""
         node = self._node
         if node.active:
-            frame = user_frame()
-            raise TracingError(
-                f"{wanted} at {frame.f_code.co_filename}:{frame.f_lineno} would take a traced value"
-                f" (gate '{node.primitive.labels.gate}', shape {self.shape}, made at"
-                f" {describe_origin(node.origin)}) out of the graph, and its gradient with it.\n"
-                "  Wrong:  buffer = np.zeros(3); buffer[0] = x    np.array([x, y])   math.sin(x)\n"
-                "  Right:  buffer = np.zeros(3, like=x); …        np.stack([x, y])   np.sin(x)\n"
-                "If it should count as a constant, say so: thalweg.detach(x)."
-            )
+            raise cut_error(wanted, node)
         return record_guard(node, node.value)
 
     def __float__(self) -> float:
