@@ -101,15 +101,19 @@ ABSOLUTE = elementwise(
 FABS = elementwise("fabs", np.fabs, (_abs_partial,), tex=r"\left|{0}\right|", domain=NONZERO)
 
 
-def _won(mine: Any, other: Any, tie: float) -> Any:
-    """1 where mine > other, `tie` where equal, else 0; 1 for NaN, so that NaN is handed on."""
-    return np.where(np.equal(mine, other), tie, np.logical_not(np.less(mine, other)))
+def _won(mine: Any, other: Any, sign: int, tie: float) -> Any:
+    """1 where mine > other (sign −1: mine < other), `tie` where equal, else 0; 1 for NaN, so that
+    NaN is handed on."""
+    if not tie:
+        return np.logical_not((np.less_equal if sign > 0 else np.greater_equal)(mine, other))
+    kept = np.logical_not((np.less if sign > 0 else np.greater)(mine, other))
+    return np.where(np.equal(mine, other), mine.dtype.type(tie), kept)
 
 
-def _won_ignoring_nan(mine: Any, other: Any, tie: float) -> Any:
+def _won_ignoring_nan(mine: Any, other: Any, sign: int, tie: float) -> Any:
     """As `_won` for fmax and fmin: a number wins over NaN."""
     number = np.logical_not(np.isnan(mine))
-    return np.where(np.isnan(other), number, np.where(number, _won(mine, other, tie), False))
+    return np.where(np.isnan(other), number, np.where(number, _won(mine, other, sign, tie), False))
 
 
 def _choice(name: str, ufunc: np.ufunc, sign: int, won: Any, gate: str, tex: str) -> Any:
@@ -123,8 +127,8 @@ def _choice(name: str, ufunc: np.ufunc, sign: int, won: Any, gate: str, tex: str
         name,
         value,
         (
-            lambda out, x, y, ties: Router(won(sign * x, sign * y, ties[0])),
-            lambda out, x, y, ties: Router(won(sign * y, sign * x, ties[1])),
+            lambda out, x, y, ties: Router(won(x, y, sign, ties[0])),
+            lambda out, x, y, ties: Router(won(y, x, sign, ties[1])),
         ),
         gate=gate,
         tex=tex,

@@ -104,6 +104,27 @@ def _expand(c: Any, kind: SumOver, x: Any) -> Any:
     return np.reshape(c, shape)
 
 
+#: From so many entries on, looking for NaN and inf costs less than choosing entry by entry.
+_MANY = 2048
+
+
+def _gated(mask: Any, product: Any) -> Any:
+    """`product` with zeros where `mask` is False.
+
+    One factor of the product vanishes there, so entries other than ±0 are NaN: of a product of
+    values, new and all finite, nothing but the sign of the zeros needs to be mended.
+    """
+    if type(product) is np.ndarray and product.size >= _MANY and np.isfinite(product).all():
+        product += 0.0
+        return product
+    return np.where(mask, product, 0.0)
+
+
+def _routed(entries: Any, t: Any) -> Any:
+    """diag(entries) t, where zero entries let nothing pass."""
+    return _gated(entries, t * entries)
+
+
 # ---- forward: push(kind, t, x, out) -------------------------------------------------------
 
 
@@ -137,7 +158,7 @@ def _push_rank1(kind: DiagMinusRank1, t: Any) -> Any:
 def _weighted(kind: SumOver, t: Any) -> Any:
     weighted = t if kind.weights is None else t * kind.weights
     if kind.routed and kind.weights is not None:
-        weighted = np.where(np.not_equal(kind.weights, 0), weighted, 0.0)
+        weighted = _gated(kind.weights, weighted)
     return np.sum(weighted, axis=kind.axes, keepdims=kind.keepdims)
 
 
@@ -145,7 +166,7 @@ _PUSH: dict[type, Callable[..., Any]] = {
     Identity: lambda kind, t, x, out: t,
     Scale: lambda kind, t, x, out: t * kind.factor,
     Diagonal: lambda kind, t, x, out: t * kind.entries,
-    Router: lambda kind, t, x, out: np.where(kind.entries, t * kind.entries, 0.0),
+    Router: lambda kind, t, x, out: _routed(kind.entries, t),
     Wirtinger: lambda kind, t, x, out: kind.linear * t + kind.conjugate * np.conj(t),
     Broadcast: lambda kind, t, x, out: np.broadcast_to(t, out.shape),
     SumOver: lambda kind, t, x, out: _weighted(kind, t),
@@ -249,14 +270,14 @@ def _pull_sum(kind: SumOver, c: Any, x: Any) -> Any:
     if kind.weights is None:
         return np.broadcast_to(c, x.shape)
     pulled = c * kind.weights
-    return np.where(np.not_equal(kind.weights, 0), pulled, 0.0) if kind.routed else pulled
+    return _gated(kind.weights, pulled) if kind.routed else pulled
 
 
 PULL: dict[type, Callable[..., Any]] = {
     Identity: lambda kind, c, x, out: c,
     Scale: lambda kind, c, x, out: c * kind.factor,
     Diagonal: lambda kind, c, x, out: c * kind.entries,
-    Router: lambda kind, c, x, out: np.where(kind.entries, c * kind.entries, 0.0),
+    Router: lambda kind, c, x, out: _routed(kind.entries, c),
     Wirtinger: lambda kind, c, x, out: kind.linear * c + np.conj(kind.conjugate * c),
     Broadcast: lambda kind, c, x, out: c,
     SumOver: lambda kind, c, x, out: _pull_sum(kind, c, x),
@@ -298,13 +319,16 @@ def pull(kind: Kind, c: Any, x: Any, out: Any, mask: Any = None) -> Any:
             kind.inner, pull(kind.outer, c, kind.between, out, mask), x, kind.between, inner_mask
         )
     pulled = PULL[type(kind)](kind, c, x, out)
-    if mask is not None and type(kind) in _MASKED:
-        reached = _expand(mask, kind, x) if type(kind) is SumOver else mask
-        pulled = np.where(reached, pulled, 0.0)
+    if mask is not None:
+        if type(kind) in _FACTORS:
+            pulled = _gated(mask, pulled)
+        elif type(kind) is SumOver and kind.weights is not None:
+            pulled = _gated(_expand(mask, kind, x), pulled)
     return conform(pulled, x)
 
 
-_MASKED = (Diagonal, Scale, Router, Wirtinger, SumOver)
+#: Kinds whose factor may be infinite where nothing comes down.
+_FACTORS = frozenset((Diagonal, Scale, Router, Wirtinger))
 #: Kinds that may make a mask where there was none.
 ROUTING = frozenset((Router, SumOver, Chain))
 

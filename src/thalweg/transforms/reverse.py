@@ -148,7 +148,9 @@ def reverse(
                     sums.hand(operand, g, None)
                 else:
                     g = pull(kind, c, x, out, mask)
-                    sums.hand(operand, g, pull_mask(kind, mask, x, out))
+                    # Where the walk ends, nobody asks what the zeros mean.
+                    reached = None if operand in ends else pull_mask(kind, mask, x, out)
+                    sums.hand(operand, g, reached)
                 if visit is not None:
                     visit(node, i, kind, g)
     found = [waiting.get(node) for node in inputs]
