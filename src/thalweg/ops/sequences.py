@@ -248,37 +248,43 @@ def interp(
 # ---- convolution ------------------------------------------------------------------------------
 
 
-def _full_local(i: int, out: Any, a: Any, v: Any) -> Kind:
-    #   y_k = Σ_j a_j v_{k−j};  backward: ā_j = Σ_k c_k v_{k−j}, a convolution with v reversed
-    other, n = (v, a.shape[0]) if i == 0 else (a, v.shape[0])
-    start = other.shape[0] - 1
-    return Custom(
-        lambda t: CONVOLVE(t, other),
-        lambda c: CONVOLVE(c, other[::-1])[start : start + n],
-        "convolution",
-    )
+def _convolve_local(i: int, out: Any, a: Any, v: Any, mode: str) -> Kind:
+    #   full: y_k = Σ_j a_j v_{k−j};  backward: ā_j = Σ_k c_k v_{k−j}, the valid part of c * v
+    #   reversed. And the other way round: what is valid is pulled back by the full one.
+    def pull(c: Any) -> Any:
+        if mode == "full":
+            return CONVOLVE(c, (a if i else v)[::-1], mode="valid")
+        if i == 0:
+            return CONVOLVE(c, v[::-1], mode="full")
+        return CONVOLVE(a, c[::-1], mode="valid")[::-1]
+
+    def push(t: Any) -> Any:
+        return CONVOLVE(a, t, mode=mode) if i else CONVOLVE(t, v, mode=mode)
+
+    return Custom(push, pull, "convolution")
 
 
+#: Of a sequence with one that is not longer: all of it, or where they overlap completely.
 CONVOLVE: Primitive = register(
     Primitive(
         name="convolve",
-        value=lambda a, v: np.convolve(a, v, "full"),
-        local=_full_local,
+        value=lambda a, v, mode: np.convolve(a, v, mode),
+        local=_convolve_local,
         labels=Labels("convolve", r"{0} * {1}"),
         batch="NumPy convolves one pair of sequences at a time",
     )
 )
 
 
-def _window(mode: Any, n: int, m: int) -> slice:
-    """The part of the full convolution of lengths n ≥ m that `mode` asks for."""
+def _convolved(a: Any, v: Any, mode: Any) -> Any:
+    """The convolution of a with v, which is not longer, as far as `mode` asks for it."""
     mode = {0: "valid", 1: "same", 2: "full"}.get(mode, mode)
     if mode not in ("valid", "same", "full"):
         raise ValueError(f"mode must be one of 'valid', 'same', or 'full' (got {mode!r})")
-    if mode == "full":
-        return slice(None)
-    start = m - 1 if mode == "valid" else (m - 1) // 2
-    return slice(start, start + (n - m + 1 if mode == "valid" else n))
+    if mode != "same":
+        return CONVOLVE(a, v, mode=mode)
+    start = (v.shape[0] - 1) // 2
+    return CONVOLVE(a, v, mode="full")[start : start + a.shape[0]]
 
 
 def _sequence(x: Any, name: str) -> Any:
@@ -295,7 +301,7 @@ def convolve(a: Any, v: Any, mode: Any = "full") -> Any:
     a, v = _sequence(np.atleast_1d(a), "a"), _sequence(np.atleast_1d(v), "v")
     if v.shape[0] > a.shape[0]:
         a, v = v, a
-    return CONVOLVE(a, v)[_window(mode, a.shape[0], v.shape[0])]
+    return _convolved(a, v, mode)
 
 
 @implements(np.correlate)
@@ -304,7 +310,7 @@ def correlate(a: Any, v: Any, mode: Any = "valid") -> Any:
     turned = v.shape[0] > a.shape[0]
     if turned:  # c(a, v) is c(v, a) reversed and conjugated
         a, v = v, a
-    found = CONVOLVE(a, np.conj(v)[::-1])[_window(mode, a.shape[0], v.shape[0])]
+    found = _convolved(a, np.conj(v)[::-1], mode)
     return np.conj(found)[::-1] if turned else found
 
 
