@@ -121,7 +121,7 @@ CASES = [
     Case("minimum", lambda x: np.minimum(x, np.array([0.5, 9.0, -9.0, 1.0])), label="const"),
     Case("maximum", lambda x: np.clip(x, -0.5, None), label="clip-below"),
     Case("minimum", lambda x: np.clip(x, None, 0.5), label="clip-above"),
-    Case("minimum", lambda x: np.clip(x, -0.5, 0.5), ((2, 1, 3),), label="clip-both"),
+    Case("clip", lambda x: np.clip(x, -0.5, 0.5), ((2, 1, 3),), label="clip-both"),
     Case(
         "minimum",
         lambda x, lo, hi: np.clip(x, lo, hi),
@@ -129,7 +129,7 @@ CASES = [
         domain=((-2.0, 2.0), (-1.0, -0.5), (0.5, 1.0)),
         label="clip-by-arrays",
     ),
-    Case("minimum", lambda x: x.clip(min=-0.5, max=0.5), label="clip-method"),
+    Case("clip", lambda x: x.clip(min=-0.5, max=0.5), label="clip-method"),
     Case("positive", lambda x: np.clip(x, None, None), label="clip-nothing"),
     Case("gcd", lambda x: x * np.gcd(np.floor(x * 10).astype(int), 6), label="integers"),
     Case("lcm", lambda x: x * np.lcm(np.floor(x * 10).astype(int), 6), label="integers"),

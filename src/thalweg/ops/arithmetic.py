@@ -9,6 +9,7 @@ import numpy as np
 
 from thalweg.errors import NoRuleError
 from thalweg.graph.kinds import Kind, Router, Scale, Wirtinger, Zero
+from thalweg.graph.node import Node
 from thalweg.graph.primitive import implements
 from thalweg.ops._families import elementwise, interval, piecewise_constant
 from thalweg.ops.normalise import safe_ratio
@@ -148,6 +149,25 @@ FMAX = _choice("fmax", np.fmax, 1, _won_ignoring_nan, "fmax", r"\max({0}, {1})")
 FMIN = _choice("fmin", np.fmin, -1, _won_ignoring_nan, "fmin", r"\min({0}, {1})")
 
 
+# Both bounds in one pass, where they are constants: at a bound the variable gets 0.
+CLIP = elementwise(
+    "clip",
+    np.clip,
+    (
+        lambda out, x, low, high: Router(
+            np.logical_and(_won(x, low, 1, 0.0), _won(out, high, -1, 0.0))
+        ),
+        0,
+        0,
+    ),
+    tex=r"\operatorname{{clip}}({0}, {1}, {2})",
+)
+
+
+def _bound(bound: Any) -> Any:
+    return np.asarray(bound) if isinstance(bound, (list, tuple)) else bound
+
+
 @implements(np.clip)
 def clip(
     a: Any,
@@ -164,6 +184,8 @@ def clip(
         raise NoRuleError(f"np.clip: keywords {sorted(keywords)} have no rule")
     low = min if a_min is None else a_min
     high = max if a_max is None else a_max
+    if not any(bound is None or type(bound) is Node for bound in (low, high)):
+        return CLIP(a, _bound(low), _bound(high))
     if low is not None:
         a = np.maximum(a, low)
     if high is not None:
