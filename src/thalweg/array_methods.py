@@ -15,8 +15,8 @@ from thalweg.cuts import cut_error
 from thalweg.errors import NoRuleError, TracingError
 from thalweg.graph.node import Node
 from thalweg.guards import record_guard
-from thalweg.ops.index import getitem, setitem
-from thalweg.ops.shape import astype
+from thalweg.ops.index import getitem
+from thalweg.ops.shape import astype, laid_out
 from thalweg.views import link, move, root_of
 
 __all__ = ["ArrayMethods", "Flat"]
@@ -231,7 +231,7 @@ class ArrayMethods:
 
     def reshape(self, *shape: Any, order: Any = "C", copy: bool | None = None) -> Any:
         """As `numpy.ndarray.reshape`."""
-        x = self.copy() if copy else self
+        x = self.copy("K") if copy else self
         return x._call(np.reshape, shape[0] if len(shape) == 1 else shape, order=order)
 
     def transpose(self, *axes: Any) -> Any:
@@ -242,7 +242,7 @@ class ArrayMethods:
 
     def flatten(self, order: Any = "C") -> Any:
         """As `numpy.ndarray.flatten`: never a view."""
-        return self.copy()._call(np.ravel, order=order)
+        return self.copy("K")._call(np.ravel, order=order)
 
     def compress(self: Any, condition: Any, axis: Any = None, out: Any = None) -> Any:
         """As `numpy.ndarray.compress`."""
@@ -270,8 +270,8 @@ class ArrayMethods:
         if not np.can_cast(self.dtype, dtype, casting):
             raise TypeError(f"Cannot cast array data from {self.dtype!r} to {dtype!r} by {casting}")
         if dtype == self.dtype:
-            return self.copy("K") if copy else self
-        return self._made(astype(self._node, dtype))
+            return self.copy(order) if copy else self
+        return self._made(laid_out(astype(self._node, dtype), order))
 
     def copy(self, order: Any = "C") -> Any:
         """A handle of its own, in the memory order that is asked for (a later ravel may be a view).
@@ -279,16 +279,14 @@ class ArrayMethods:
         Assignment to one does not move the other.
         """
         node = self._node
-        flags = node.value.flags
-        if (order == "C" and not flags.c_contiguous) or (order == "F" and not flags.f_contiguous):
-            node = setitem(np.zeros(node.shape, node.dtype, order), ..., node)
-        return self._made(node)
+        as_it_is = order == "C" and node.value.flags.c_contiguous
+        return self._made(node if as_it_is else laid_out(node, order))
 
     def __copy__(self) -> Any:
-        return self.copy()
+        return self.copy("K")
 
     def __deepcopy__(self, _memo: Any) -> Any:
-        return self.copy()
+        return self.copy("K")
 
     def view(self, dtype: Any = None, type: Any = None) -> Any:
         """As `numpy.ndarray.view` without arguments: another handle on the same array."""

@@ -86,6 +86,13 @@ CASES = [
         (_A, lambda x: x.copy() * 2),
     ),
     *_named(
+        "layout", "layout",
+        (_A, lambda x: np.copy(x, order="F") * 2),
+        (_A, lambda x: np.ravel(np.copy(x, order="F"), "K") ** 2),
+        (((),), lambda x: np.copy(x, order="C")),
+        complex=True,
+    ),
+    *_named(
         "concatenate", "concatenate",
         (((2, 3), (4, 3)), lambda x, y: np.concatenate([x, y])),
         (((2, 3), (2, 1)), lambda x, y: np.concatenate((x, y), axis=-1)),

@@ -262,7 +262,7 @@ def apply(
                 active = True
         else:
             values.append(operand)
-            if isinstance(operand, np.ndarray) and operand.flags.writeable:
+            if isinstance(operand, np.ndarray):
                 arrays = True
     if not traced:
         return primitive.value(*values, **params) if params else primitive.value(*values)
@@ -431,7 +431,10 @@ def call_ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: dict[st
         )
     result = rule(*inputs)
     if order != "K":
-        result = _laid_out(result, order, ufunc)
+        lay_out = registry.lookup("layout")
+        several = isinstance(result, tuple)
+        laid = [lay_out(part, order=order) for part in (result if several else (result,))]
+        result = tuple(laid) if several else laid[0]
     if where is True:
         return result
     if out is None or out[0] is None:
@@ -444,15 +447,6 @@ def call_ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: dict[st
 
 def _value_of(operand: Any) -> Any:
     return operand.value if type(operand) is Node else operand
-
-
-def _laid_out(result: Any, order: str, ufunc: np.ufunc) -> Any:
-    """The result, if its memory is in this order already: nodes are not laid out anew."""
-    parts = result if isinstance(result, tuple) else (result,)
-    flags = [np.asarray(_value_of(part)).flags for part in parts]
-    if all(each.f_contiguous if order == "F" else each.c_contiguous for each in flags):
-        return result
-    raise NoRuleError(f"np.{ufunc.__name__}: no rule for order={order!r} here; leave it out")
 
 
 def _as_operand(value: Any) -> Any:

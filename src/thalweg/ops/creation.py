@@ -14,7 +14,7 @@ from thalweg.graph.node import Node, constant
 from thalweg.graph.primitive import Labels, Primitive, implements, register
 from thalweg.ops._families import align_batched, discrete, static
 from thalweg.ops.index import as_array, holds_node
-from thalweg.ops.shape import astype
+from thalweg.ops.shape import astype, laid_out, on_cpu
 
 __all__: list[str] = []
 
@@ -28,6 +28,7 @@ def _plain(value: Any) -> Any:
 
 
 def _constant_like(function: Callable[..., Any]) -> None:
+    # (np.empty_like takes its first argument by position only.)
     @implements(function)
     def create(
         a: Any,
@@ -38,7 +39,8 @@ def _constant_like(function: Callable[..., Any]) -> None:
         *,
         device: Any = None,
     ) -> Node:
-        return constant(function(np.asarray(_plain(a)), dtype=dtype, order=order, shape=shape))
+        like = np.asarray(_plain(a))
+        return constant(function(like, dtype=dtype, order=order, shape=shape, device=device))
 
 
 _constant_like(np.zeros_like)
@@ -46,12 +48,13 @@ _constant_like(np.ones_like)
 _constant_like(np.empty_like)
 
 
-def _filled(shape: Any, fill_value: Any, dtype: Any) -> Node:
+def _filled(shape: Any, fill_value: Any, dtype: Any, order: Any, device: Any) -> Node:
     """An array of one value, with its derivative if it has one."""
+    on_cpu(device)
     if type(fill_value) is not Node:
-        return constant(np.full(shape, fill_value, dtype))
+        return constant(np.full(shape, fill_value, dtype, order))
     fill_value = fill_value if dtype is None else astype(fill_value, dtype)
-    return np.broadcast_to(fill_value, shape)  # type: ignore[return-value]
+    return laid_out(np.broadcast_to(fill_value, shape), order)  # type: ignore[no-any-return]
 
 
 @implements(np.full_like)
@@ -66,16 +69,17 @@ def full_like(
     device: Any = None,
 ) -> Node:
     like = np.asarray(_plain(a))
-    return _filled(
-        like.shape if shape is None else shape, fill_value, like.dtype if dtype is None else dtype
-    )
+    if order in ("A", "K"):  # as the model is laid out, where it is so in one of the two ways
+        order = "F" if like.flags.fnc and shape is None else "C"
+    dtype = like.dtype if dtype is None else dtype
+    return _filled(like.shape if shape is None else shape, fill_value, dtype, order, device)
 
 
 @implements(np.full)
 def full(
     shape: Any, fill_value: Any, dtype: Any = None, order: Any = "C", *, device: Any = None
 ) -> Node:
-    return _filled(shape, fill_value, dtype)
+    return _filled(shape, fill_value, dtype, order, device)
 
 
 def _constant(function: Callable[..., Any]) -> None:
@@ -93,26 +97,47 @@ for _name in ("zeros", "ones", "empty", "arange", "eye", "identity", "tri", "fro
     _constant(getattr(np, _name))
 
 
-def _from_object(function: Callable[..., Any]) -> None:
-    name = f"np.{function.__name__}"
-
-    @implements(function)
-    def create(
-        a: Any, dtype: Any = None, order: Any = None, *, ndmin: int = 0, **_kwargs: Any
-    ) -> Any:
-        if not holds_node(a):
-            found: Any = constant(np.array(a, dtype))
-        else:
-            found = as_array(a)
-            found = found if dtype is None else astype(found, dtype)
-        if order == "F":
-            raise NoRuleError(f"{name}: no rule for order='F'")
-        missing = ndmin - found.ndim
-        return np.reshape(found, (1,) * missing + found.shape) if missing > 0 else found
+def _converted(x: Any, dtype: Any, order: Any, copy: bool | None) -> Any:
+    """x as an array, as NumPy's functions make one of it."""
+    target = None if dtype is None else np.dtype(dtype)
+    if copy is False and not (type(x) is Node and target in (None, x.dtype)):
+        raise ValueError("Unable to avoid copy while creating an array as requested.")
+    if not holds_node(x):
+        return constant(np.array(x, target, order="K" if order is None else order))
+    found = as_array(x)
+    found = found if target in (None, found.dtype) else astype(found, target)
+    return laid_out(found, order)
 
 
-for _name in ("array", "asarray", "asanyarray", "ascontiguousarray"):
-    _from_object(getattr(np, _name))
+@implements(np.array)
+def array(
+    object: Any,
+    dtype: Any = None,
+    *,
+    copy: bool | None = True,
+    order: Any = "K",
+    subok: bool = False,
+    ndmin: int = 0,
+    **newer: Any,
+) -> Any:
+    if newer.get("ndmax", 0):
+        raise NoRuleError("np.array: no rule for ndmax=")
+    found = _converted(object, dtype, order, copy)
+    missing = ndmin - found.ndim
+    return np.reshape(found, (1,) * missing + found.shape) if missing > 0 else found
+
+
+@implements(np.asarray, np.asanyarray)
+def asarray(
+    a: Any, dtype: Any = None, order: Any = None, *, device: Any = None, copy: bool | None = None
+) -> Any:
+    on_cpu(device)
+    return _converted(a, dtype, order, copy)
+
+
+@implements(np.ascontiguousarray)
+def ascontiguousarray(a: Any, dtype: Any = None) -> Any:
+    return np.atleast_1d(_converted(a, dtype, "C", None))
 
 
 # ---- ranges ---------------------------------------------------------------------------------
@@ -185,6 +210,7 @@ def linspace(
     *,
     device: Any = None,
 ) -> Any:
+    on_cpu(device)
     samples = _sampled(LINSPACE, start, stop, num, endpoint, dtype, axis)
     if not retstep:
         return samples

@@ -60,10 +60,19 @@ STACK: Primitive = register(
 )
 
 
-def _parts(arrays: Any, dtype: Any = None) -> list[Any]:
-    """A sequence of arrays (or an array, along its first axis) as operands."""
+def _parts(arrays: Any, dtype: Any = None, casting: Any = "same_kind") -> list[Any]:
+    """A sequence of arrays (or an array, along its first axis) as operands of one dtype."""
     parts = [x if type(x) is Node else np.asarray(x) for x in arrays]
-    return parts if dtype is None else [astype(x, dtype) for x in parts]
+    if dtype is None and casting == "same_kind":  # promotion always is
+        return parts
+    target = np.result_type(*(x.dtype for x in parts)) if dtype is None else np.dtype(dtype)
+    for x in parts:
+        if not np.can_cast(x.dtype, target, casting):
+            raise TypeError(
+                f"Cannot cast array data from {x.dtype!r} to {target!r} according to the rule "
+                f"{casting!r}"
+            )
+    return [x if x.dtype == target else astype(x, target) for x in parts]
 
 
 @implements(np.concatenate)
@@ -76,7 +85,7 @@ def concatenate(
     dtype: Any = None,
     casting: Any = "same_kind",
 ) -> Any:
-    parts = _parts(arrays, dtype)
+    parts = _parts(arrays, dtype, casting)
     if axis is None:
         parts, axis = [np.ravel(part) for part in parts], 0
     if any(part.ndim == 0 for part in parts):
@@ -89,19 +98,19 @@ def concatenate(
 def stack(
     arrays: Any, axis: int = 0, out: Any = None, *, dtype: Any = None, casting: Any = "same_kind"
 ) -> Any:
-    parts = _parts(arrays, dtype)
+    parts = _parts(arrays, dtype, casting)
     axis = normalize_axis_index(axis, parts[0].ndim + 1)
     return apply(STACK, tuple(parts), {"axis": axis})
 
 
 @implements(np.vstack, *[f for f in [getattr(np, "row_stack", None)] if f])
 def vstack(tup: Any, *, dtype: Any = None, casting: Any = "same_kind") -> Any:
-    return concatenate([np.atleast_2d(x) for x in _parts(tup, dtype)], 0)
+    return concatenate([np.atleast_2d(x) for x in _parts(tup, dtype, casting)], 0)
 
 
 @implements(np.hstack)
 def hstack(tup: Any, *, dtype: Any = None, casting: Any = "same_kind") -> Any:
-    parts = [np.atleast_1d(x) for x in _parts(tup, dtype)]
+    parts = [np.atleast_1d(x) for x in _parts(tup, dtype, casting)]
     return concatenate(parts, 0 if parts[0].ndim == 1 else 1)
 
 

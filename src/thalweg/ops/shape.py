@@ -15,7 +15,7 @@ from thalweg.graph.node import Node, apply
 from thalweg.graph.primitive import Labels, Primitive, implements, register
 from thalweg.ops._families import static
 
-__all__ = ["astype"]
+__all__ = ["astype", "laid_out", "on_cpu"]
 
 
 def _batch_reshape(operands: Any, batched: Any, params: Any) -> Any:
@@ -78,6 +78,29 @@ def astype(x: Any, dtype: Any) -> Any:
     return apply(ASTYPE, (x,), {"dtype": np.dtype(dtype)})
 
 
+# The same entries in another order in memory, which only orders 'K' and 'A' of reshape look at.
+LAYOUT: Primitive = register(
+    Primitive(
+        name="layout",
+        value=lambda x, order: np.asarray(x, order=order)[()],
+        local=lambda i, out, x, order: IDENTITY,
+        labels=Labels("copy", "{0}"),
+        batch=lambda operands, batched, params: operands[0],
+    )
+)
+
+
+def laid_out(x: Any, order: str | None) -> Any:
+    """x with its memory in this order ('C', 'F', 'A'; 'K' and None: as it is)."""
+    return x if order in ("K", None) else LAYOUT(x, order=order)
+
+
+def on_cpu(device: str | None) -> None:
+    """Refuse, as NumPy, any device but its own."""
+    if device not in (None, "cpu"):
+        raise ValueError(f'Device not understood. Only "cpu" is allowed, but received: {device}')
+
+
 def _fortran(x: Any, order: str, function: str) -> bool:
     """Whether `order` means that the first axis varies fastest, for this array."""
     if order in ("C", "F"):
@@ -89,19 +112,19 @@ def _fortran(x: Any, order: str, function: str) -> bool:
 
 
 @implements(np.reshape)
-def reshape(x: Any, /, shape: Any, order: str = "C", *, copy: bool | None = None) -> Any:
+def reshape(a: Any, /, shape: Any, order: str = "C", *, copy: bool | None = None) -> Any:
     static("np.reshape", shape=shape)
     shape = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
     if copy is False:
         options: dict[str, Any] = {"order": order, "copy": False}
-        np.reshape(x.value, shape, **options)  # raises where it can't be a view
+        np.reshape(a.value, shape, **options)  # raises where it can't be a view
     if shape.count(-1) == 1:
         known = math.prod(n for n in shape if n != -1)
         if known:  # else NumPy says what is wrong
-            shape = tuple(x.size // known if n == -1 else n for n in shape)
-    if _fortran(x, order, "np.reshape"):
-        return transpose(reshape(transpose(x), shape[::-1]))
-    return x if shape == x.shape else RESHAPE(x, shape=shape)
+            shape = tuple(a.size // known if n == -1 else n for n in shape)
+    if _fortran(a, order, "np.reshape"):
+        return transpose(reshape(transpose(a), shape[::-1]))
+    return a if shape == a.shape else RESHAPE(a, shape=shape)
 
 
 @implements(np.ravel)
@@ -213,9 +236,11 @@ _atleast(np.atleast_3d, lambda s: s if len(s) > 2 else ((1,) * (2 - len(s)) + (*
 
 @implements(np.copy)
 def copy(a: Any, order: str = "K", subok: bool = False) -> Any:
-    return a  # nodes never change: the handle that is made for it is a copy
+    # Nodes never change: the handle that is made for it is a copy.
+    return laid_out(a, order)
 
 
 @implements(*[getattr(np, name) for name in ("astype",) if hasattr(np, name)])
 def astype_function(x: Any, dtype: Any, /, *, copy: bool = True, device: str | None = None) -> Any:
+    on_cpu(device)
     return astype(x, dtype)

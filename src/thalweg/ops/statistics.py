@@ -419,6 +419,9 @@ def corrcoef(
     x: Any, y: Any = None, rowvar: bool = True, bias: Any = NOT_GIVEN, ddof: Any = NOT_GIVEN, *,
     dtype: Any = None,
 ) -> Any:  # fmt: skip
+    if bias is not NOT_GIVEN or ddof is not NOT_GIVEN:
+        message = "bias and ddof have no effect and are deprecated"  # gone from NumPy 2.4
+        warnings.warn(message, DeprecationWarning, stacklevel=2)
     c = np.cov(x, y, rowvar, dtype=dtype)
     if c.ndim == 0:
         return c / c

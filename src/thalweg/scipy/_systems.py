@@ -140,8 +140,16 @@ def cho_solve(
 
 
 @on_nodes
-def inv(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> Any:
-    """The inverse, as `scipy.linalg.inv`."""
+def inv(
+    a: Any,
+    overwrite_a: bool = False,
+    check_finite: bool = True,
+    *,
+    assume_a: str | None = None,
+    lower: bool = False,
+) -> Any:
+    """The inverse, as `scipy.linalg.inv`; all entries count, so no structure is assumed."""
+    unsupported("inv", assume_a=None if assume_a in ("gen", "general") else assume_a, lower=lower)
     return np.linalg.inv(checked(a, check_finite))
 
 

@@ -232,8 +232,10 @@ def log_softmax(x: Any, axis: Any = None) -> Any:
 
 
 @_on_nodes
-def softplus(x: Any) -> Any:
-    """log(1 + eˣ) without overflow, as `scipy.special.softplus`."""
+def softplus(x: Any, **kwargs: Any) -> Any:
+    """log(1 + eˣ) without overflow, as `scipy.special.softplus`; keywords have no rule."""
+    if kwargs:
+        raise NoRuleError(f"softplus: keywords {sorted(kwargs)} have no rule")
     return SOFTPLUS(_floating(x))
 
 
@@ -285,8 +287,10 @@ def polygamma(n: Any, x: Any) -> Any:
 
 
 @_on_nodes
-def zeta(x: Any, q: Any = 1.0) -> Any:
+def zeta(x: Any, q: Any = None, out: Any = None) -> Any:
     """As `scipy.special.zeta` with real arguments: differentiable in `q`."""
+    if out is not None:
+        raise NoRuleError("zeta: no rule for out=")
     return ZETA(x, 1.0 if q is None else q)
 
 
