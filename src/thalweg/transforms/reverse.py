@@ -204,13 +204,17 @@ class _Sums:
     def gather(self, operand: Node, kind: Any, c: Any, x: Any) -> None:
         """Add a gather's cotangent in place: x[i] in a loop stays linear in time."""
         buffer = self.waiting.get(operand)
+        first = buffer is None
         if operand not in self.owned:
-            buffer = np.zeros(x.shape, x.dtype) if buffer is None else np.array(buffer)
+            buffer = np.zeros(x.shape, x.dtype) if first else np.array(buffer)
             self.waiting[operand] = buffer
             self.owned.add(operand)
         if c.dtype.kind == "c" and x.dtype.kind != "c":
             c = c.real
-        accumulate_take(buffer, kind, c)
+        if first and kind.unique:
+            buffer[kind.index] = c
+        else:
+            accumulate_take(buffer, kind, c)
         self.masks.pop(operand, None)
 
 
