@@ -151,7 +151,9 @@ def test_methods_of_arrays_are_numpys():
         "byteswap", "ctypes", "data", "dump", "dumps", "getfield", "setfield", "setflags",
         "strides", "tobytes", "tofile", "view", "base", "flags", "device", "to_device",
         # would change the array in its place without making a node
-        "fill", "itemset", "partition", "put", "resize", "sort", "newbyteorder", "tostring",
+        "fill", "itemset", "partition", "put", "resize", "sort",
+        # names that NumPy 2.0 keeps only to say that they are gone
+        "newbyteorder", "ptp", "tostring",
     }  # fmt: skip
     there = {name for name in dir(np.ndarray) if not name.startswith("_")}
     missing = sorted(there - set(dir(Array)) - left_out)
