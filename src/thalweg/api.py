@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from thalweg.array import Array
-from thalweg.errors import NonScalarOutputError, ShapeError, TreeError
+from thalweg.errors import DtypeError, NonScalarOutputError, ShapeError, TreeError
 from thalweg.execute.interpret import interpret
 from thalweg.graph.graph import between, reaches_older
 from thalweg.graph.node import Node, input_node
@@ -27,11 +27,31 @@ __all__ = ["detach", "grad", "hvp", "jvp", "value_and_grad", "vjp"]
 Function = Callable[..., Any]
 
 
+def is_single(argnums: Any) -> bool:
+    """Whether argnums is one position, so that the result is one gradient and not a tuple."""
+    return isinstance(argnums, (int, np.integer))
+
+
+def check_asked(name: str, function: Any, argnums: Any) -> None:
+    """Refuse what is no function, and what are no positions, before anything is called."""
+    if not callable(function):
+        raise TypeError(
+            f"{name} needs a function, not {type(function).__name__}: write thalweg.{name}(f)(x)"
+        )
+    positions = (argnums,) if is_single(argnums) else argnums
+    if not isinstance(positions, (tuple, list, range)) or not all(map(is_single, positions)):
+        raise TypeError(
+            f"argnums must be an int or a tuple of ints: what is differentiated, by position; got "
+            f"{argnums!r}.\n  The arguments themselves go to the function that comes back: "
+            f"thalweg.{name}(f)(x)."
+        )
+
+
 def argument_positions(
     argnums: int | Sequence[int], args: Sequence[Any], function: Function
 ) -> list[int]:
     """argnums as a list of non-negative positions, checked against the call."""
-    given = [argnums] if isinstance(argnums, int) else list(argnums)
+    given: list[Any] = [argnums] if is_single(argnums) else list(argnums)  # type: ignore[arg-type]
     positions = []
     for number in given:
         position = number + len(args) if number < 0 else number
@@ -41,6 +61,8 @@ def argument_positions(
                 f"argnums={argnums!r}, but {name} was called with {len(args)} positional "
                 "arguments; pass what is differentiated by position"
             )
+        if args[position] is None:
+            raise DtypeError(f"argument {position} is None, which has no derivative")
         positions.append(position)
     if len(set(positions)) != len(positions):
         raise TypeError(f"argnums={argnums!r} names an argument twice")
@@ -107,6 +129,11 @@ def tree_of(traced: Run, leaves: list[Any], single: bool) -> Any:
 def _scalar_output(traced: Run, function: Function) -> Node | None:
     """The output node of a scalar function (None: it does not depend on anything)."""
     name = getattr(function, "__name__", repr(function))
+    if traced.out_structure.kind is type(None):
+        raise NonScalarOutputError(
+            f"grad needs a function with one number as its output; {name} returned None: is a "
+            "return missing?"
+        )
     if len(traced.outputs) != 1:
         raise NonScalarOutputError(
             f"grad needs a function with one number as its output; {name} returned a tree of "
@@ -165,7 +192,8 @@ def value_and_grad(
     >>> float(value), gradient
     (5.0, array([2., 4.]))
     """
-    single = isinstance(argnums, int)
+    check_asked("grad", f, argnums)
+    single = is_single(argnums)
 
     @functools.wraps(f)
     def differentiated(*args: Any, **kwargs: Any) -> Any:
@@ -239,7 +267,10 @@ def vjp(f: Function, *args: Any, has_aux: bool = False) -> tuple[Any, Callable[[
         seen = {id(leaf) for leaf in leaves}
         return tree_of(now, [own(g, seen) for g in _give(now, pulled)], False)
 
-    out = unflatten(traced.out_structure, [leave(value, traced.nested) for value in traced.outputs])
+    # The caller may write into what it gets, and the pull still needs the values.
+    leaves = [leave(value, traced.nested) for value in traced.outputs]
+    owned = [np.array(x) if isinstance(x, np.ndarray) else x for x in leaves]
+    out = unflatten(traced.out_structure, owned)
     return (out, pull_back, traced.aux) if has_aux else (out, pull_back)  # type: ignore[return-value]
 
 
@@ -272,6 +303,13 @@ def _fit(leaf: Any, end: Any, what: str) -> Any:
         raise ShapeError(
             f"the {what} has shape {value.shape}; it belongs to a value of shape {end.shape}"
         )
+    if value.dtype.kind not in "fciub":
+        raise DtypeError(f"the {what} has dtype {value.dtype}; it must be numbers")
+    if value.dtype.kind == "c" and end.dtype.kind != "c":
+        raise DtypeError(
+            f"the {what} is complex; it belongs to a real value (dtype {end.dtype}), where its "
+            "imaginary part would be lost. Pass np.real of it."
+        )
     if end.dtype.kind not in "fc":
         return value
     return conform(value if type(value) is Node else value[()], end)
@@ -292,6 +330,12 @@ def jvp(f: Function, args: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any,
     >>> float(out), float(tangent)
     (1.0, 2.0)
     """
+    for what, items in (("args", args), ("tangents", tangents)):
+        if not isinstance(items, (tuple, list)):
+            raise TreeError(
+                f"{what} must be a tuple with one item an argument, not "
+                f"{type(items).__name__}: thalweg.jvp(f, (x,), (t,)), and hvp in the same way"
+            )
     if len(args) != len(tangents):
         raise TreeError(f"jvp: {len(args)} arguments, but {len(tangents)} tangents")
     traced = run(f, args, {}, range(len(args)))

@@ -13,9 +13,9 @@ from thalweg.errors import ShapeError, TracingError, TreeError
 from thalweg.graph.graph import between
 from thalweg.graph.node import Node, describe_origin, input_node, retire
 from thalweg.guards import depth, recording
-from thalweg.tracing import leave, own, path_text
+from thalweg.tracing import leave, own, path_text, result_leaves
 from thalweg.transforms.batch import batch
-from thalweg.tree import Structure, branches, flatten, flatten_with_paths, unflatten
+from thalweg.tree import Structure, branches, flatten_with_paths, unflatten
 
 __all__ = ["vmap"]
 
@@ -73,8 +73,7 @@ def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callable
         called = [Array(inputs[i]) if i in inputs else leaf for i, leaf in enumerate(leaves)]
         with recording(apart=True) as guards:
             result = f(*unflatten(structure, called), **kwargs)
-        out_leaves, out_structure = flatten(result)
-        outputs = [leaf._node if type(leaf) is Array else leaf for leaf in out_leaves]
+        outputs, out_structure = result_leaves(result)
         graph = between(list(inputs.values()), outputs, guards)
         nested = depth() > 0
         _refuse_leaked(graph.captured, nested)

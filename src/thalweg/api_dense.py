@@ -13,7 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from thalweg.api import Function, argument_positions, grad, needs_graph, tree_of
+from thalweg.api import (
+    Function,
+    argument_positions,
+    check_asked,
+    grad,
+    is_single,
+    needs_graph,
+    tree_of,
+)
 from thalweg.config import config
 from thalweg.errors import DtypeError, SizeLimitError
 from thalweg.graph.graph import Graph, between
@@ -58,7 +66,8 @@ def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Callable[..., Any
     array([[3., 2.],
            [1., 0.]])
     """
-    single = isinstance(argnums, int)
+    check_asked("jacobian", f, argnums)
+    single = is_single(argnums)
 
     @functools.wraps(f)
     def differentiated(*args: Any, **kwargs: Any) -> Any:
@@ -85,7 +94,8 @@ def hessian(f: Function, argnums: int | Sequence[int] = 0) -> Callable[..., Any]
     array([[10.,  6.],
            [ 6.,  0.]])
     """
-    single = isinstance(argnums, int)
+    check_asked("hessian", f, argnums)
+    single = is_single(argnums)
     gradient = grad(f, argnums)
 
     @functools.wraps(f)

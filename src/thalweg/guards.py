@@ -64,5 +64,5 @@ def recording(apart: bool = False, copying: bool = False) -> Iterator[list[Guard
             )
         raise
     finally:
-        constants.end(copying)
         stack.pop()
+        constants.end(copying)

@@ -9,11 +9,12 @@ import numpy as np
 
 from thalweg.array import Array
 from thalweg.errors import DtypeError, TracingError, TreeError
+from thalweg.graph.constants import hold
 from thalweg.graph.node import Node, input_node
 from thalweg.guards import Guard, depth, recording
 from thalweg.tree import Structure, flatten, flatten_with_paths, unflatten
 
-__all__ = ["Run", "as_input", "leave", "own", "path_text", "run"]
+__all__ = ["Run", "as_input", "leave", "own", "path_text", "result_leaves", "run"]
 
 
 class Run(NamedTuple):
@@ -74,6 +75,11 @@ def as_input(leaf: Any, what: str) -> Any:
         raise DtypeError(
             f"{what} is a masked array; pass x.filled(…) and the mask, and use np.where"
         )
+    elif isinstance(leaf, np.matrix):
+        raise DtypeError(
+            f"{what} is an np.matrix, whose operators a traced array does not have (x * x would be "
+            "taken entry by entry); pass np.asarray(x) and write x @ x"
+        )
     else:
         value = np.asarray(leaf)
         if not isinstance(leaf, np.ndarray) and value.dtype.kind != "O":
@@ -86,7 +92,15 @@ def as_input(leaf: Any, what: str) -> Any:
             f"{what} is {shown}: integers and booleans have no derivative.\n"
             "  Pass floats (2.0 instead of 2, x.astype(float)), or leave it out of argnums."
         )
-    raise DtypeError(f"{what} has dtype {value.dtype}, which has no derivative")
+    if isinstance(leaf, np.ndarray):
+        raise DtypeError(
+            f"{what} is an array of dtype {value.dtype}, which has no derivative.\n"
+            "  If it holds numbers, x.astype(float) makes them floats."
+        )
+    raise DtypeError(
+        f"{what} is {leaf!r}, which is neither a number nor an array.\n"
+        "  Tuples, lists, dicts, named tuples and dataclasses of them are fine."
+    )
 
 
 def run(
@@ -106,21 +120,23 @@ def run(
     called = list(args)
     inputs: list[Node] = []
     structures: list[Structure] = []
-    for position in argnums:
-        located, structure = flatten_with_paths(args[position])
-        label = names[position] if names else f"argument {position}"
-        handles = []
-        for path, leaf in located:
-            text = path_text(label, path)
-            value = as_input(leaf, text)
-            if copy and type(value) is not Node:
-                value = np.array(value)[()] if not isinstance(leaf, np.ndarray) else np.array(leaf)
-            node = input_node(value, text if names else None)
-            inputs.append(node)
-            handles.append(Array(node))
-        structures.append(structure)
-        called[position] = unflatten(structure, handles)
+    # What a nested call got is copied, not locked: the outer trace goes on after it.
+    copy_inputs = copy or depth() > 0
     with recording(copying=copy) as guards:
+        for position in argnums:
+            located, structure = flatten_with_paths(args[position])
+            label = names[position] if names else f"argument {position}"
+            handles = []
+            for path, leaf in located:
+                text = path_text(label, path)
+                value = as_input(leaf, text)
+                if isinstance(value, np.ndarray):
+                    value = np.array(value) if copy_inputs else hold(value)
+                node = input_node(value, text if names else None)
+                inputs.append(node)
+                handles.append(Array(node))
+            structures.append(structure)
+            called[position] = unflatten(structure, handles)
         try:
             result = function(*called, **kwargs)
         except ValueError as error:
@@ -135,15 +151,36 @@ def run(
                 f"has_aux=True: the function must return (output, aux), not {type(result).__name__}"
             )
         result, aux = result
-    leaves, out_structure = flatten(result)
+    outputs, out_structure = result_leaves(result)
     nested = depth() > 0
-    outputs = [leaf._node if type(leaf) is Array else leaf for leaf in leaves]
     aux_leaves, aux_structure = flatten(aux)
     aux = unflatten(
         aux_structure,
         [leave(leaf._node, nested) if type(leaf) is Array else leaf for leaf in aux_leaves],
     )
     return Run(inputs, structures, outputs, out_structure, aux, guards, nested)
+
+
+def result_leaves(result: Any) -> tuple[list[Any], Structure]:
+    """Leaves of what a traced function returned: nodes, or numbers and arrays of them.
+
+    Raises
+    ------
+    TreeError
+        For anything else (an object, a generator, a coroutine): a traced value inside of it would
+        be missed, and its derivative taken for zero.
+    """
+    leaves, structure = flatten(result)
+    outputs = [leaf._node if type(leaf) is Array else leaf for leaf in leaves]
+    for output in outputs:
+        if type(output) is not Node and np.asarray(output).dtype.kind not in "fciub":
+            what = f" of dtype {output.dtype}" if isinstance(output, np.ndarray) else ""
+            raise TreeError(
+                f"the function returned a {type(output).__name__}{what}, which is neither an array "
+                "of numbers nor a tree of them (tuple, list, dict, named tuple, dataclass).\n"
+                "  Return the values; what else is wanted can go out with has_aux=True."
+            )
+    return outputs, structure
 
 
 def leave(value: Any, nested: bool) -> Any:

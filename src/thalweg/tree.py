@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ class Structure(NamedTuple):
     kind: type | None  # None: a leaf
     keys: tuple[Any, ...]  # dict keys, field names or positions
     children: tuple[Structure, ...]
+    default: Callable[[], Any] | None = None  # of a defaultdict
 
     @property
     def n_leaves(self) -> int:
@@ -36,15 +38,21 @@ LEAF = Structure(None, (), ())
 _NONE = Structure(type(None), (), ())
 
 
+def _sorted_keys(tree: dict[Any, Any]) -> tuple[Any, ...]:
+    """Two dicts with the same keys have the same leaves; in an OrderedDict the order counts."""
+    if isinstance(tree, OrderedDict):
+        return tuple(tree)
+    try:
+        return tuple(sorted(tree))
+    except TypeError:
+        return tuple(sorted(tree, key=lambda key: (type(key).__qualname__, repr(key))))
+
+
 def branches(tree: Any) -> tuple[tuple[Any, ...], list[Any]] | None:
     """Keys and children of `tree`, or None where it is a leaf."""
     if isinstance(tree, dict):
-        # Sorted where possible, so that two dicts with the same keys have the same leaves.
-        try:
-            keys = sorted(tree)
-        except TypeError:
-            keys = list(tree)
-        return tuple(keys), [tree[key] for key in keys]
+        keys = _sorted_keys(tree)
+        return keys, [tree[key] for key in keys]
     if isinstance(tree, tuple) and hasattr(tree, "_fields"):
         return tuple(tree._fields), list(tree)
     if isinstance(tree, (tuple, list)):
@@ -69,7 +77,8 @@ def _flatten_into(
         _flatten_into(child, (*path, key), leaves)
         for key, child in zip(keys, children, strict=True)
     )
-    return Structure(type(tree), keys, below)
+    default = tree.default_factory if isinstance(tree, defaultdict) else None
+    return Structure(type(tree), keys, below, default)
 
 
 def flatten_with_paths(tree: Any) -> tuple[list[tuple[tuple[Any, ...], Any]], Structure]:
@@ -99,6 +108,8 @@ def _build(structure: Structure, leaves: Iterable[Any]) -> Any:
     children = [_build(child, leaves) for child in structure.children]
     if issubclass(kind, dict):
         built = dict(zip(structure.keys, children, strict=True))
+        if issubclass(kind, defaultdict):
+            return kind(structure.default, built)
         return built if kind is dict else kind(built)
     if issubclass(kind, tuple) and hasattr(kind, "_fields"):
         return kind(*children)

@@ -4,14 +4,22 @@
 arrays are copied when they are used. A copy of a large one would cost as much as the operation, so
 it is made read-only until the outermost trace of the thread has ended: writing is then NumPy's
 error at the user's line, never a wrong gradient.
+
+A part of a larger array is copied at any size: to lock it would be to lock the rest, where another
+thread may be filling in the next batch. So is an array whose memory is not NumPy's own, because
+NumPy would not let us make it writeable again. What cannot be seen: a write through a view of a
+locked array that was made before the trace.
 """
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from typing import Any
 
 import numpy as np
+
+from thalweg.errors import DtypeError
 
 __all__ = ["begin", "end", "hold", "locked"]
 
@@ -19,11 +27,26 @@ __all__ = ["begin", "end", "hold", "locked"]
 _SMALL = 2**18
 
 
+class _Lock:
+    """An owner of memory that is read-only at present, with its views, the owner first."""
+
+    __slots__ = ("arrays", "threads")
+
+    def __init__(self) -> None:
+        self.arrays: list[np.ndarray[Any, Any]] = []
+        self.threads: set[int] = set()
+
+
+#: By the id of the owner. Several threads may use one array: the last one makes it writeable.
+_locks: dict[int, _Lock] = {}
+_mutex = threading.RLock()
+
+
 class _State(threading.local):
     def __init__(self) -> None:
         self.depth = 0
         self.copying = 0
-        self.locked: list[np.ndarray] = []
+        self.locks: dict[int, _Lock] = {}
 
 
 _state = _State()
@@ -39,29 +62,85 @@ def end(copying: bool) -> None:
     """The trace ends; with the outermost one the arrays are the user's to write again."""
     _state.depth -= 1
     _state.copying -= copying
-    if _state.depth or not _state.locked:
+    if _state.depth or not _state.locks:
         return
-    # Owners first: a view becomes writeable only over a writeable owner.
-    for array in sorted(_state.locked, key=lambda array: array.base is not None):
-        array.flags.writeable = True
-    _state.locked = []
+    with _mutex:
+        while _state.locks:
+            key, lock = _state.locks.popitem()
+            lock.threads.discard(threading.get_ident())
+            if lock.threads:
+                continue
+            _locks.pop(key, None)
+            for array in lock.arrays:
+                # It stays read-only if the user has made its owner so in the meantime.
+                with contextlib.suppress(ValueError):
+                    array.flags.writeable = True
 
 
 def locked() -> bool:
     """Whether arrays of the user's are read-only at present because of a trace."""
-    return bool(_state.locked)
+    return bool(_locks)
 
 
-def hold(array: np.ndarray) -> np.ndarray:
-    """`array`, or a copy of it, that will not change while the graph needs it."""
+def hold(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """`array`, or a copy of it, that will not change while the graph needs it.
+
+    Raises
+    ------
+    DtypeError
+        For arrays that mean something else than their entries.
+    """
+    if type(array) is not np.ndarray or array.dtype.kind not in "fciub":
+        _refuse_foreign(array)
     if not _state.depth:
         return array
-    if _state.copying or array.nbytes <= _SMALL:
+    owners = [array]
+    while isinstance(owners[-1].base, np.ndarray):
+        owners.append(owners[-1].base)
+    root = owners[-1]
+    if id(root) not in _locks and not any(owner.flags.writeable for owner in owners):
+        return array
+    if _state.copying or array.nbytes <= _SMALL or array.nbytes < root.nbytes:
         return np.array(array)
-    owner: np.ndarray[Any, Any] | None = array
-    while isinstance(owner, np.ndarray):
-        if owner.flags.writeable:
-            owner.flags.writeable = False
-            _state.locked.append(owner)
-        owner = owner.base
+    with _mutex:
+        lock = _locks.get(id(root))
+        if lock is None:
+            if not (root.flags.writeable and _returnable(root)):
+                return np.array(array)
+            lock = _locks[id(root)] = _Lock()
+        _state.locks[id(root)] = lock
+        lock.threads.add(threading.get_ident())
+        for owner in reversed(owners):
+            if owner.flags.writeable:
+                lock.arrays.append(owner)
+                owner.flags.writeable = False
     return array
+
+
+def _returnable(root: np.ndarray[Any, Any]) -> bool:
+    """Whether NumPy will make `root` writeable again: its own memory, or a writeable buffer."""
+    if root.base is None:
+        return root.flags.owndata
+    try:
+        with memoryview(root.base) as buffer:  # type: ignore[arg-type]
+            return not buffer.readonly
+    except TypeError:
+        return False
+
+
+def _refuse_foreign(array: np.ndarray[Any, Any]) -> None:
+    if isinstance(array, np.ma.MaskedArray):
+        raise DtypeError(
+            "a masked array meets a traced one: its mask would be lost.\n"
+            "  Use np.where(np.ma.getmaskarray(m), 0.0, m.filled(0.0)), or another value for 0."
+        )
+    if isinstance(array, np.matrix):
+        raise DtypeError(
+            "an np.matrix meets a traced array, which has no such operators (m * x is a matrix "
+            "product).\n  Use np.asarray(m) and m @ x."
+        )
+    if array.dtype.kind not in "fciub":
+        raise DtypeError(
+            f"an array of dtype {array.dtype} meets a traced one: no derivative passes through it"
+            ".\n  Use arrays of numbers: a.astype(float)."
+        )

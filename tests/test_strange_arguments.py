@@ -1,0 +1,76 @@
+"""What is no array of numbers, at every door of the core: an error, or NumPy's answer."""
+
+from __future__ import annotations
+
+import collections
+
+import numpy as np
+import pytest
+
+import thalweg as tw
+from thalweg.errors import DtypeError, TreeError
+
+X = np.array([1.0, 2.0, 3.0])
+
+
+class Loss:
+    def __init__(self, value):
+        self.value = value
+
+
+@pytest.mark.parametrize(
+    "result", [Loss, lambda v: (w for w in (v,)), lambda v: "text", lambda v: object()]
+)
+@pytest.mark.parametrize(
+    "derivative",
+    [
+        tw.grad,
+        tw.jacobian,
+        tw.vmap,
+        lambda f: lambda x: tw.vjp(f, x),
+        lambda f: lambda x: tw.jvp(f, (x,), (x,)),
+    ],
+)
+def test_a_result_that_hides_its_value_is_no_constant(derivative, result):
+    with pytest.raises(TreeError, match="neither an array"):
+        derivative(lambda x: result(np.sum(x)))(X)
+
+
+def test_matrices_are_refused():
+    matrix = np.eye(2).view(np.matrix)
+    with pytest.raises(DtypeError, match=r"np\.matrix"):
+        tw.grad(lambda x: np.sum(x * x))(matrix)
+
+
+def test_imaginary_parts_are_not_dropped():
+    _, pull = tw.vjp(np.sin, 1.0)
+    with pytest.raises(DtypeError, match="imaginary part"):
+        pull(1j)
+    with pytest.raises(DtypeError, match="imaginary part"):
+        tw.jvp(np.sin, (1.0,), (1j,))
+    with pytest.raises(DtypeError, match="must be numbers"):
+        tw.jvp(np.sin, (1.0,), ("1",))
+
+
+def test_positions_may_be_numpy_integers():
+    assert tw.grad(np.multiply, np.int64(1))(2.0, 3.0) == 2.0
+
+
+def product(p):
+    return np.sum(p["a"]) * p["b"]
+
+
+def test_dicts_of_other_kinds():
+    counted = collections.defaultdict(lambda: 7.0, a=X, b=2.0)
+    found = tw.grad(lambda p: product(p) + p["c"])(counted)
+    assert type(found) is collections.defaultdict
+    np.testing.assert_array_equal(found["a"], [2.0, 2.0, 2.0])
+    ordered = collections.OrderedDict(b=2.0, a=X)
+    found = tw.grad(product)(ordered)
+    assert type(found) is collections.OrderedDict
+    assert list(found) == ["b", "a"]
+
+
+def test_keys_that_cannot_be_compared():
+    _, pull = tw.vjp(lambda p: {1: p[1], "a": 2.0 * p["a"]}, {"a": 3.0, 1: 2.0})
+    assert pull({"a": 1.0, 1: 5.0})[0] == {1: 5.0, "a": 2.0}
