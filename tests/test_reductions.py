@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -187,3 +189,32 @@ def test_a_long_running_product_is_linear_in_time():
     x = np.full(20_000, 1.0001)
     g = tw.grad(lambda x: np.cumprod(x)[-1])(x)
     np.testing.assert_allclose(g, 1.0001**19_999, rtol=1e-9)
+
+
+@pytest.mark.parametrize("axis", [None, 0, 1])
+@pytest.mark.parametrize("entries", ["different", "ties", "nan"])
+def test_fast_order_is_the_stable_one(axis, entries):
+    """The gradient of an order statistic by values and by graph: the same entry in both."""
+    rng = np.random.default_rng(5)
+    x = rng.standard_normal((6, 7))
+    if entries == "ties":
+        x = np.round(x)
+    if entries == "nan":
+        x[rng.uniform(size=x.shape) < 0.2] = np.nan
+    weights = rng.standard_normal(x.size)
+
+    def ranked(x):
+        order = np.sort(x, axis=axis)
+        return np.sum(np.reshape(order, -1) * weights)
+
+    for call in (
+        np.median,
+        lambda x, axis: np.quantile(x, 0.3, axis=axis),
+        lambda x, axis: np.quantile(x, 1.0, axis=axis, method="lower"),
+        lambda x, axis: ranked(x),
+    ):
+        gradient = tw.grad(lambda x, call=call: np.sum(call(x, axis=axis)))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # NumPy's, for NaN
+            by_graph, _ = tw.jvp(gradient, (x,), (np.ones_like(x),))
+            np.testing.assert_array_equal(gradient(x), by_graph)

@@ -14,7 +14,7 @@ from thalweg.graph.primitive import Labels, Primitive, implements, register
 from thalweg.ops._families import discrete, static
 from thalweg.ops.index import getitem
 
-__all__ = ["along_axis"]
+__all__ = ["along_axis", "places_of_ranks"]
 
 
 def along_axis(order: Any, axis: int) -> tuple[Any, ...]:
@@ -54,6 +54,20 @@ SORT: Primitive = register(
         batch=lambda operands, batched, params: SORT(*operands, axis=params["axis"] + 1),
     )
 )
+
+
+def places_of_ranks(x: Any, low: int, high: int) -> Any:
+    """np.argsort(x, kind="stable")[..., [low, high]]: where along the last axis these ranks are."""
+    pair = np.array([low, high])
+    if type(x) is not Node:
+        found = np.argpartition(x, pair)[..., pair]
+        for k in (0, 1):
+            entry = np.take_along_axis(x, found[..., k : k + 1], -1)
+            if not np.equal(np.count_nonzero(x == entry, axis=-1), 1).all():
+                break  # one of several that are equal, or NaN: it depends on their order in x
+        else:
+            return found
+    return np.argsort(x, axis=-1, kind="stable")[..., pair]
 
 
 def _partition_local(i: int, out: Any, x: Any, kth: Any, axis: int) -> Kind:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import Any
 
@@ -11,7 +12,7 @@ from thalweg.errors import NoRuleError
 from thalweg.graph.node import Node
 from thalweg.graph.primitive import Primitive, implements
 from thalweg.ops._families import static
-from thalweg.ops.index import getitem
+from thalweg.ops.index import getitem, setitem
 from thalweg.ops.reduce import (
     NOT_GIVEN,
     count,
@@ -19,7 +20,7 @@ from thalweg.ops.reduce import (
     reduction,
 )
 from thalweg.ops.shape import astype
-from thalweg.ops.sorting import along_axis
+from thalweg.ops.sorting import along_axis, places_of_ranks
 
 __all__ = ["deviation_weights", "root", "squared"]
 
@@ -165,18 +166,34 @@ def _interpolated(x: Any, axes: tuple[int, ...], position: Any) -> Any:
     moved = np.transpose(x, moving)
     kept = moved.shape[: x.ndim - len(axes)]
     n = count(x, axes)
-    order = np.argsort(np.reshape(moved, (*kept, n)), axis=-1, kind="stable")
-    if position.ndim:
-        position = np.reshape(position, (*kept, 1))
-    position = np.broadcast_to(position, (*kept, 1))
+    rows = np.reshape(moved, (*kept, n))
+    weigh = _same_for_all if type(position) is np.ndarray and not position.ndim else _for_each
+    weights = astype(weigh(rows, position), x.dtype)
+    return np.transpose(np.reshape(weights, moved.shape), tuple(np.argsort(moving).tolist()))
+
+
+def _same_for_all(rows: Any, position: Any) -> Any:
+    """The weights along the last axis for one position, a number."""
+    low = max(math.floor(position), 0)
+    part = float(position) - low
+    low_and_high = places_of_ranks(rows, low, min(low + 1, rows.shape[-1] - 1))
+    # Where both are one entry (the last), what is written last stays: the weight of the lower.
+    index = along_axis(low_and_high[..., ::-1], rows.ndim - 1)
+    return setitem(np.zeros(rows.shape, rows.dtype), index, np.array([part, 1 - part]))
+
+
+def _for_each(rows: Any, position: Any) -> Any:
+    """The weights along the last axis for a position of its own in each row."""
+    kept, n = rows.shape[:-1], rows.shape[-1]
+    order = np.argsort(rows, axis=-1, kind="stable")
+    position = np.reshape(position, (*kept, 1))
     low = np.maximum(np.floor(position), 0.0)
     part = position - low
     lower, upper = astype(low, np.intp), astype(np.minimum(low + 1, n - 1), np.intp)
     places = np.arange(n)
     is_lower = np.equal(places, getitem(order, along_axis(lower, len(kept))))
     is_upper = np.equal(places, getitem(order, along_axis(upper, len(kept))))
-    weights = astype(np.where(is_lower, 1 - part, np.where(is_upper, part, 0.0)), x.dtype)
-    return np.transpose(np.reshape(weights, moved.shape), tuple(np.argsort(moving).tolist()))
+    return np.where(is_lower, 1 - part, np.where(is_upper, part, 0.0))
 
 
 def _quantile(x: Any, q: Any, percent: bool, **params: Any) -> Any:
