@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+from collections import Counter
+
+# Before NumPy is there: two test processes with two BLAS threads each wait for one another.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import pytest
 
 #: Laws that the quick set tries on the first case of every operation; the others wait.
@@ -29,3 +35,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.originalname not in _QUICK_LAWS or key in seen:
             item.add_marker(pytest.mark.slow)
         seen.add(key)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """How much of the op table was held against which law."""
+    laws: Counter[str] = Counter()
+    operations = set()
+    for report in terminalreporter.stats.get("passed", []):
+        path, _, name = report.nodeid.partition("::")
+        if path.endswith("test_laws.py") and "[" in name:
+            law, _, case = name.partition("[")
+            laws[law.removeprefix("test_")] += 1
+            operations.add(case.split("-")[0])
+    if laws:
+        counts = ", ".join(f"{law} {count}" for law, count in sorted(laws.items()))
+        terminalreporter.write_line(
+            f"op table: {len(operations)} operations, {sum(laws.values())} checks ({counts})"
+        )

@@ -169,3 +169,54 @@ def batch_is_loop(case: Case) -> None:
     for b, *wants in zip(flatten(got)[0], *[flatten(w)[0] for w in expected], strict=True):
         assert b.dtype == np.result_type(*wants)  # eig: complex where one example is
         np.testing.assert_allclose(b, np.stack(wants), rtol=1e-12, atol=1e-12)
+
+
+SPECIAL = np.array([0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, 5e-324, 1e-310, 1e300, -1e300])
+
+
+def special_values(case: Case) -> None:
+    """At 0, −0, ±inf, NaN, denormals and the edge of the range: the value is NumPy's, sign of zero
+    and NaN included; forward is reverse; and building graph gives what computing gives."""
+    grids = np.meshgrid(*[SPECIAL] * len(case.shapes), indexing="ij")
+    points = [grid.ravel() for grid in grids]
+    for i, x in enumerate(points):
+
+        def call(v: Any, i: int = i) -> Any:
+            return case.call(*points[:i], v, *points[i + 1 :])
+
+        with np.errstate(all="ignore"):
+            expected = call(x)
+            out, pushed = tw.jvp(call, (x,), (np.ones_like(x),))
+            _, pull = tw.vjp(call, x)
+            (pulled,) = pull(np.ones_like(out))
+            nested = tw.jvp(lambda c, pull=pull: pull(c)[0], (np.ones_like(out),), (out,))[0]
+            inner = tw.grad(lambda v, call=call: np.sum(tw.grad(lambda z: np.sum(call(z)))(v)))
+            inner(x)
+        np.testing.assert_array_equal(out, expected)
+        if np.asarray(expected).dtype.kind == "f":
+            np.testing.assert_array_equal(np.signbit(out), np.signbit(expected))
+        np.testing.assert_array_equal(pushed, pulled)
+        np.testing.assert_array_equal(nested, pulled)
+
+
+def any_layout(case: Case) -> None:
+    """Strided, reversed, Fortran-ordered and read-only operands: NumPy's value, right slopes."""
+    call, variables = _on_variables(case, case.operands())
+
+    def strided(x: Any) -> Any:
+        if np.ndim(x) == 0:
+            return x
+        wide = np.repeat(np.asarray(x, order="F"), 2, axis=0)[::2]
+        backward = np.array(wide[::-1], order="F")[::-1]
+        backward.flags.writeable = False
+        return backward
+
+    other = tree_map(strided, variables)
+    expected = call(*other)
+    pairs = zip(flatten(call(*variables))[0], flatten(expected)[0], strict=True)
+    if not all(np.allclose(a, b, rtol=1e-9, atol=1e-12, equal_nan=True) for a, b in pairs):
+        return  # it asks for the memory order: order="A" or "K"
+    out, _ = tw.vjp(call, *other)
+    for a, b in zip(flatten(expected)[0], flatten(out)[0], strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-13)
+    _compare(call, other, case, case.tolerance)

@@ -6,6 +6,7 @@ import pytest
 
 from tests import laws
 from tests.op_cases import CASES
+from thalweg.graph.primitive import PRIMITIVES
 
 ALL = pytest.mark.parametrize("case", CASES, ids=lambda c: c.id)
 COMPLEX = pytest.mark.parametrize("case", [c for c in CASES if c.complex], ids=lambda c: c.id)
@@ -47,3 +48,23 @@ def test_complex(case):
     laws.forward_is_reverse_is_differences(case, complex_=True)
     if case.order > 1:
         laws.second_order(case, complex_=True)
+
+
+def _elementwise():
+    """One case an elementwise operation, of operands that can be anything."""
+    found = {}
+    for case in CASES:
+        primitive = PRIMITIVES[case.op]
+        if len(primitive.rules) == len(case.shapes) and case.make is None:
+            found.setdefault(case.op, case)
+    return list(found.values())
+
+
+@pytest.mark.parametrize("case", _elementwise(), ids=lambda c: c.id)
+def test_special_values(case):
+    laws.special_values(case)
+
+
+@ALL
+def test_layout(case):
+    laws.any_layout(case)

@@ -9,7 +9,7 @@ import numpy as np
 
 from thalweg.array import Array
 from thalweg.errors import DtypeError, TracingError, TreeError
-from thalweg.graph.constants import hold
+from thalweg.graph.constants import copied, hold
 from thalweg.graph.node import Node, input_node
 from thalweg.guards import Guard, depth, recording
 from thalweg.tree import Structure, flatten, flatten_with_paths, unflatten
@@ -131,7 +131,7 @@ def run(
                 text = path_text(label, path)
                 value = as_input(leaf, text)
                 if isinstance(value, np.ndarray):
-                    value = np.array(value) if copy_inputs else hold(value)
+                    value = copied(value) if copy_inputs else hold(value)
                 node = input_node(value, text if names else None)
                 inputs.append(node)
                 handles.append(Array(node))

@@ -21,7 +21,7 @@ import numpy as np
 
 from thalweg.errors import DtypeError
 
-__all__ = ["begin", "end", "hold", "locked"]
+__all__ = ["begin", "copied", "end", "hold", "locked"]
 
 #: Bytes up to which a copy is cheaper than thinking about it.
 _SMALL = 2**18
@@ -101,12 +101,12 @@ def hold(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     if id(root) not in _locks and not any(owner.flags.writeable for owner in owners):
         return array
     if _state.copying or array.nbytes <= _SMALL or array.nbytes < root.nbytes:
-        return np.array(array)
+        return copied(array)
     with _mutex:
         lock = _locks.get(id(root))
         if lock is None:
             if not (root.flags.writeable and _returnable(root)):
-                return np.array(array)
+                return copied(array)
             lock = _locks[id(root)] = _Lock()
         _state.locks[id(root)] = lock
         lock.threads.add(threading.get_ident())
@@ -115,6 +115,20 @@ def hold(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
                 lock.arrays.append(owner)
                 owner.flags.writeable = False
     return array
+
+
+def copied(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """A copy whose axes lie in memory as the array's do: reshape(order="A") and ravel("K") ask."""
+    if array.flags.forc or not array.size:
+        return np.array(array)
+    # The axes from the outermost to the innermost; a gap keeps it as little contiguous as it was.
+    axes = np.argsort([-abs(step) for step in array.strides], kind="stable")
+    shape = [array.shape[axis] for axis in axes]
+    room = np.empty((*shape[:-1], 2 * shape[-1]), array.dtype)[..., ::2]
+    backward = tuple(slice(None, None, -1 if array.strides[axis] < 0 else 1) for axis in axes)
+    copy = np.transpose(room[backward], np.argsort(axes))
+    copy[...] = array
+    return copy
 
 
 def _returnable(root: np.ndarray[Any, Any]) -> bool:
