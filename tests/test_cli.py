@@ -74,10 +74,29 @@ def test_explain_latex_and_dot(capsys):
 def test_explain_an_array_needs_upstream(capsys):
     code, out, _ = run(capsys, "explain", "exp(x)", "x=[0, 1]")
     assert code == 0
-    assert "upstream" in out
+    assert '--upstream "[1, 1]"' in out
     code, out, _ = run(capsys, "explain", "exp(x)", "x=[0, 1]", "--upstream", "[3, 0]")
     assert code == 0
     assert "[3, 0]" in out
+    code, out, _ = run(capsys, "explain", "x > 0", "x=1")
+    assert code == 0
+    assert "--upstream" not in out
+
+
+def test_an_expression_may_begin_with_a_minus(capsys):
+    code, out, err = run(capsys, "explain", "-x*y", "x=1", "y=2")
+    assert (code, err) == (0, "")
+    assert "output -2" in out
+    assert run(capsys, "check", "-x*y", "x=1", "y=2")[0] == 0
+    assert run(capsys, "explain", "--nothing", "x", "x=1")[0] == 2
+    assert run(capsys, "explain", "-h")[0] == 0
+
+
+def test_values_may_come_after_options(capsys):
+    code, out, _ = run(capsys, "explain", "x*y", "x=1", "--upstream", "-3", "y=2")
+    assert code == 0
+    assert "∂f/∂f = -3" in out
+    assert run(capsys, "lecture", "--part", "1", "x=1")[0] == 2
 
 
 def test_a_constant_may_be_given_a_value(capsys):
@@ -122,6 +141,7 @@ def test_a_wrong_gradient_has_its_own_exit_code(capsys, monkeypatch):
         ["explain", "1 + 2"],
         ["explain", "x @ y", "x=[1, 2]", "y=[1, 2, 3]"],
         ["explain", "exp(x)", "x=[0, 1]", "--upstream", "[1, 2, 3]"],
+        ["explain", "x ** 9.0**9**9", "x=1"],
         ["check", "x.__class__", "x=1"],
     ],
 )
@@ -138,6 +158,8 @@ def test_usage(capsys):
     assert run(capsys)[0] == 2
     assert run(capsys, "unknown")[0] == 2
     assert run(capsys, "lecture", "--part", "10")[0] == 2
+    assert run(capsys, "check", "x", "x=1", "--tolerance", "-1")[0] == 2
+    assert run(capsys, "check", "x", "x=1", "--seed", "-1")[0] == 2
     code, out, _ = run(capsys, "--version")
     assert (code, out.strip()) == (0, f"thalweg {tw.__version__}")
     for command in ("explain", "check", "lecture", "fit"):

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -101,6 +102,11 @@ BAD = {
     "too many fields": ("x,k\n1,a\n1,2,b\n", "line 3: 3 fields"),
     "one class": ("x,k\n1,a\n2,a\n", "every row has k = 'a'"),
     "a number to predict": ("x,k\n1,.1\n2,.2\n3,.3\n", "3 different values"),
+    "a quantity": (
+        "x,k\n" + "".join(f"{i},{i % 30}.5\n" for i in range(90)),
+        "30 different numbers in 90 rows: a quantity",
+    ),
+    "another delimiter": ("x;y;k\n1;2;a\n3;4;b\n", "--delimiter"),
     "an open quote": ('x,k\n1,a\n2,"b\n3,c\n', "line"),
     "a zero byte": ("x,k\n1,a\n\x00,b\n", "line 3"),
     "a field beyond all bounds": ("x,k\n1,a\n" + "9" * 200_000 + ",b\n", "line 3"),
@@ -161,6 +167,7 @@ def test_mistakes_in_the_arguments(capsys, tmp_path):
         ["fit", path, "--target", "species", "--momentum", "1"],
         ["fit", path, "--target", "species", "--epochs", "0"],
         ["fit", path, "--target", "species", "--test-fraction", "1"],
+        ["fit", path, "--target", "species", "--seed", "-1"],
         ["fit", path, "--target", "species", "--output", str(tmp_path / "no" / "w.npz")],
         ["fit", path, "--target", "species", "--output", str(tmp_path)],
         ["fit", path, "--target", "species", "--lr", "1e200"],
@@ -168,6 +175,16 @@ def test_mistakes_in_the_arguments(capsys, tmp_path):
     ):
         assert main(arguments) == 2, arguments
         assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_place_that_cannot_be_written_is_said_before_the_training(capsys, tmp_path):
+    path = str(write(tmp_path / "f.csv", flowers()))
+    for place in (tmp_path / "no" / "w.npz", tmp_path, Path("/proc/w.npz")):
+        assert main(["fit", path, "--target", "species", "--output", str(place)]) == 2
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert "cannot write" in err
+    assert [item.name for item in tmp_path.iterdir()] == ["f.csv"]
 
 
 def test_a_rate_that_is_too_high_is_said(capsys, tmp_path):

@@ -12,7 +12,33 @@ import numpy as np
 
 from thalweg.errors import DataError
 
-__all__ = ["save_npz"]
+__all__ = ["check_place", "save_npz"]
+
+
+def check_place(path: str | Path) -> None:
+    """Find out whether `path` can be written, without touching what is there.
+
+    Raises
+    ------
+    DataError
+        If it can't.
+    """
+    target = Path(path)
+    if not target.parent.is_dir():
+        raise DataError(f"cannot write {target}: {target.parent} is not a folder")
+    if target.is_dir():
+        raise DataError(f"cannot write {target}: it is a folder")
+    handle, name = _temporary(target)
+    os.close(handle)
+    _remove(name)
+
+
+def _temporary(target: Path) -> tuple[int, str]:
+    """A new file beside `target`."""
+    try:
+        return tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    except OSError as error:
+        raise DataError(f"cannot write {target}: {error.strerror or error}") from error
 
 
 def save_npz(path: str | Path, arrays: dict[str, Any]) -> None:
@@ -24,10 +50,7 @@ def save_npz(path: str | Path, arrays: dict[str, Any]) -> None:
         If the place cannot be written to.
     """
     target = Path(path)
-    try:
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    except OSError as error:
-        raise DataError(f"cannot write {target}: {error.strerror or error}") from error
+    handle, name = _temporary(target)
     try:
         with os.fdopen(handle, "wb") as file:
             np.savez(file, **arrays)

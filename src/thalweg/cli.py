@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import warnings
 from collections.abc import Sequence
@@ -49,13 +50,29 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def _parsed(argv: Sequence[str]) -> argparse.Namespace:
+    """The arguments; an expression may begin with a minus, values may come after options."""
+    top = parser()
+    words = list(argv)
+    if words and words[0] in ("explain", "check"):  # argparse takes "-x*y" for options
+        words = [
+            f" {word}" if re.match(r"-[^-]", word) and word != "-h" else word for word in words
+        ]
+    args, rest = top.parse_known_args(words)
+    if any(word.startswith("-") for word in rest) or (rest and "values" not in args):
+        top.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:
+        args.values += rest
+    return args
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; errors of the caller are one short message, no traceback."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # an ASCII terminal gets '?', not a traceback
     try:
-        args = parser().parse_args(argv)
+        args = _parsed(sys.argv[1:] if argv is None else argv)
     except SystemExit as leave:  # argparse: 0 after --help and --version, 2 after a mistake
         return int(leave.code or 0)
     width = None if sys.stdout.isatty() else 120

@@ -17,6 +17,9 @@ from thalweg.errors import DataError
 __all__ = ["Dataset", "read_csv", "split"]
 
 _MAX_CLASSES = 1_000
+# More numbers than this, with fewer rows for each than that, are measurements.
+_FEW_CLASSES = 20
+_FEW_ROWS = 5
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,8 @@ def _check_header(path: Path, header: list[str], target: str) -> int:
         raise DataError(f"{path}, line 1: two columns are called {twice[0]!r}")
     if target not in header:
         hint = " The first line must name the columns." if all(map(_is_number, header)) else ""
+        if len(header) == 1 and any(mark in header[0] for mark in ",;\t|"):
+            hint = " Is that one column? --delimiter says what stands between fields."
         raise DataError(f"{path} has no column {target!r}; it has {', '.join(header)}.{hint}")
     if len(header) < 2:
         raise DataError(f"{path} has no column besides {target!r}")
@@ -151,6 +156,12 @@ def _classes(path: Path, labels: list[str], target: str) -> tuple[str, ...]:
             "rows; is it a class label?"
         )
     numeric = all(map(_is_number, names))
+    if numeric and len(names) > _FEW_CLASSES and len(labels) < _FEW_ROWS * len(names):
+        raise DataError(
+            f"{path}: column {target!r} has {len(names):,} different numbers in {len(labels):,} "
+            "rows: a quantity, not a class label.\n"
+            "  A classifier needs classes: put the numbers into a few groups first (low, high)."
+        )
     return tuple(sorted(names, key=lambda name: (float(name), name) if numeric else (0.0, name)))
 
 

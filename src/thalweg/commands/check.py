@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
+from thalweg.commands.arguments import positive, seed
 from thalweg.commands.explain import add_expression, function_and_values
 from thalweg.testing import check_grads
 
@@ -32,8 +33,12 @@ def add(commands: Any) -> None:
     )
     add_expression(parser)
     parser.add_argument("--order", type=int, choices=(1, 2, 3), default=2, help="default: 2")
-    parser.add_argument("--tolerance", type=float, default=1e-6, help="relative; default: 1e-6")
-    parser.add_argument("--seed", type=int, default=0, help="of the random directions")
+    parser.add_argument(
+        "--tolerance", type=positive, default=1e-6, metavar="T", help="relative; default: 1e-6"
+    )
+    parser.add_argument(
+        "--seed", type=seed, default=0, metavar="N", help="of the random directions"
+    )
     parser.set_defaults(run=run)
 
 

@@ -6,6 +6,7 @@ import argparse
 import json
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.text import Text
 
@@ -106,6 +107,8 @@ def show(console: Console, traced: Trace) -> None:
     colours = console.color_system is not None
     text = render(traced.record, width=console.width, paint=paint if colours else None)
     console.print(Text.from_ansi(text), soft_wrap=True)
+    if not traced.record.backward:
+        console.print(f"\n{_how_to_go_back(traced)}", style="bold", soft_wrap=True)
     lines = derivation(traced.record)
     if lines:
         console.print("\nchain rule, from the output back", style="bold")
@@ -113,6 +116,18 @@ def show(console: Console, traced: Trace) -> None:
             head, equals, result = line.rpartition(" = ")
             shown = Text.assemble(f"  {head}{equals}", (result, "red" if equals else "dim"))
             console.print(shown, soft_wrap=True)
+
+
+def _how_to_go_back(traced: Trace) -> str:
+    """What to ask for, to see the gradients of an output that is not one number."""
+    value = traced.output
+    if not isinstance(value, np.ndarray | np.generic) or value.dtype.kind != "f":
+        return "no gradients: the result must be a number or an array of them"
+    ones = np.array2string(np.ones_like(value), separator=", ", formatter={"float": "{:g}".format})
+    shown = f'"{ones}"' if value.size <= 6 else "an array of the result's shape"
+    return (
+        f"for the gradients: --upstream {' '.join(shown.split())}, or one number: sum(…), mean(…)"
+    )
 
 
 def paint(text: str, role: str) -> str:

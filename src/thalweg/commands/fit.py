@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,15 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from thalweg.checkpoint import check_place
+from thalweg.commands.arguments import (
+    at_least_zero,
+    character,
+    part,
+    positive,
+    positive_int,
+    seed,
+)
 from thalweg.dataset import Dataset, read_csv, split
 from thalweg.errors import DataError
 from thalweg.linear_classifier import LOSSES, Epoch, Settings, Training, accuracy
@@ -41,59 +49,40 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "file", nargs="?", help="CSV with a header line; default: scikit-learn's digits"
     )
-    parser.add_argument("--target", help="column with the class labels")
-    parser.add_argument("--delimiter", default=",", type=_character, help="default: ,")
-    parser.add_argument("--loss", choices=sorted(LOSSES), default=_DEFAULTS.loss)
-    parser.add_argument("--l2", type=_at_least_zero, default=_DEFAULTS.l2, help="λ of ½ λ ‖W‖²")
-    parser.add_argument("--l1", type=_at_least_zero, default=_DEFAULTS.l1, help="λ of λ ‖W‖₁")
-    parser.add_argument("--epochs", type=_positive_int, default=_DEFAULTS.epochs)
-    parser.add_argument("--lr", type=_positive, default=_DEFAULTS.lr, help="learning rate")
-    parser.add_argument("--momentum", type=_part, default=_DEFAULTS.momentum)
-    parser.add_argument("--batch", type=_positive_int, default=_DEFAULTS.batch)
+    parser.add_argument("--target", metavar="COLUMN", help="the class labels")
     parser.add_argument(
-        "--test-fraction", type=_part, default=0.25, help="held out of every class (0: nothing)"
+        "--delimiter", default=",", type=character, metavar="C", help="between fields; default: ,"
     )
-    parser.add_argument("--seed", type=int, default=_DEFAULTS.seed, help="of split and order")
-    parser.add_argument("--output", default="weights.npz", help="default: weights.npz")
+    parser.add_argument(
+        "--loss", choices=sorted(LOSSES), default=_DEFAULTS.loss, help="default: %(default)s"
+    )
+    for name, kind, metavar, text in (
+        ("l2", at_least_zero, "λ", "of ½ λ ‖W‖²"),
+        ("l1", at_least_zero, "λ", "of λ ‖W‖₁"),
+        ("epochs", positive_int, "N", "passes over the data"),
+        ("lr", positive, "R", "learning rate"),
+        ("momentum", part, "M", "of the last step, kept"),
+        ("batch", positive_int, "N", "rows a step"),
+        ("seed", seed, "N", "of split and order"),
+    ):
+        parser.add_argument(
+            f"--{name}",
+            type=kind,
+            metavar=metavar,
+            default=getattr(_DEFAULTS, name),
+            help=f"{text}; default: %(default)s",
+        )
+    parser.add_argument(
+        "--test-fraction",
+        type=part,
+        metavar="F",
+        default=0.25,
+        help="held out of every class (0: nothing); default: %(default)s",
+    )
+    parser.add_argument(
+        "--output", metavar="FILE", default="weights.npz", help="default: %(default)s"
+    )
     parser.set_defaults(run=run)
-
-
-def _number(text: str) -> float:
-    value = float(text)
-    if not np.isfinite(value):
-        raise argparse.ArgumentTypeError(f"{text} is not finite")
-    return value
-
-
-def _at_least_zero(text: str) -> float:
-    if (value := _number(text)) < 0:
-        raise argparse.ArgumentTypeError(f"{text} is below 0")
-    return value
-
-
-def _positive(text: str) -> float:
-    if (value := _number(text)) <= 0:
-        raise argparse.ArgumentTypeError(f"{text} is not above 0")
-    return value
-
-
-def _part(text: str) -> float:
-    if not 0 <= (value := _number(text)) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not in [0, 1)")
-    return value
-
-
-def _positive_int(text: str) -> int:
-    if (value := int(text)) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is below 1")
-    return value
-
-
-def _character(text: str) -> str:
-    text = {"\\t": "\t", "tab": "\t"}.get(text, text)
-    if len(text) != 1 or text in '"\r\n':
-        raise argparse.ArgumentTypeError("must be one character (or tab)")
-    return text
 
 
 def digits() -> Dataset:
@@ -124,8 +113,7 @@ def digits() -> Dataset:
 def run(args: argparse.Namespace, console: Console) -> int:
     """Read, split, train, report, write."""
     data = _data(args)
-    if not Path(args.output).parent.is_dir():  # told before the training, not after it
-        raise DataError(f"cannot write {args.output}: {Path(args.output).parent} is not a folder")
+    check_place(args.output)  # told before the training, not after it
     train, held_out = split(data, args.test_fraction, args.seed)
     names = Settings.__dataclass_fields__
     settings = Settings(**{name: getattr(args, name) for name in names})

@@ -185,7 +185,8 @@ class Walk:
         try:
             result = function(*arguments, **keywords)
         except (ValueError, TypeError, IndexError, ArithmeticError, NotImplementedError) as error:
-            first, *_ = str(error).splitlines() or [type(error).__name__]
+            text = str(error.args[-1] if isinstance(error, OverflowError) else error)
+            first, *_ = text.splitlines() or [type(error).__name__]
             refuse_node(self.text.line, node, first)
         self.place(node, result)
         return result
