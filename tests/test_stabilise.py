@@ -86,6 +86,33 @@ SPELLINGS = {
     "hypot": (lambda x: np.sqrt(x**2 + x.T**2), "hypot"),
     "hypot of three": (lambda x: np.sqrt(x**2 + x.T**2 + x[0] ** 2), "hypot"),
     "sqrt(x*x)": (lambda x: np.sqrt(x * x), "absolute"),
+    "slope": (lambda x: np.exp(-x) / (1 + np.exp(-x)) ** 2, "sigmoid_slope"),
+    "slope, product": (
+        lambda x: (lambda e: (lambda s: e / (s * s))(e + 1))(np.exp(x)),
+        "sigmoid_slope",
+    ),
+    "log(sum(w exp))": (
+        lambda x: np.log(np.sum(np.arange(1, 5.0).astype(x.dtype) * np.exp(x), axis=1)),
+        "log_of_weighted_sum",
+    ),
+    "log(sum(exp w), kept)": (
+        lambda x: np.log(np.sum(np.exp(x) * (x.T**2 + 1), axis=0, keepdims=True)),
+        "log_of_weighted_sum",
+    ),
+    "log2(1+exp)": (lambda x: np.log2(1 + np.exp(x)), "log_to_base"),
+    "log10(sum(exp))": (lambda x: np.log10(np.sum(np.exp(x), axis=1)), "log_to_base"),
+    "abs(x)**2": (lambda x: abs(x) ** 2, "square_of_modulus"),
+    "abs(x)*abs(x)": (lambda x: abs(x) * abs(x), "square_of_modulus"),
+    "square(fabs(x))": (lambda x: np.square(np.fabs(x)), "square_of_modulus"),
+    "norm(x)**2": (lambda x: np.linalg.norm(x) ** 2, "square_of_norm"),
+    "norm(x, axis)**2": (lambda x: np.linalg.norm(x, axis=1) ** 2.0, "square_of_norm"),
+    "norm*norm, kept": (
+        lambda x: (lambda n: n * n)(np.linalg.norm(x, axis=0, keepdims=True)),
+        "square_of_norm",
+    ),
+    "sqrt(sum(x²))**2": (lambda x: np.sqrt(np.sum(x * x, axis=1)) ** 2, "square_of_root"),
+    "hypot**2": (lambda x: np.hypot(x, x.T) ** 2, "square_of_hypot"),
+    "std**2": (lambda x: np.std(x, axis=1) ** 2, "square_of_std"),
     "(x+abs(x))/2": (lambda x: (x + abs(x)) / 2, "positive_part"),
     "0.5*(abs(x)+x)": (lambda x: 0.5 * (np.abs(x) + x), "positive_part"),
 }
@@ -100,14 +127,17 @@ LOOKALIKES = {
     "square matrix, wrong axis": lambda x: np.exp(x) / np.exp(x).sum(axis=1),
     "log(1+2exp)": lambda x: np.log(1 + 2 * np.exp(x)),
     "log(2+exp)": lambda x: np.log(2 + np.exp(x)),
-    "log of a weighted sum": lambda x: np.log(np.sum(np.exp(x) * np.arange(1, 5.0))),
     "cubes": lambda x: np.sqrt(np.sum(np.abs(x) ** 3)),
     "product": lambda x: np.sqrt(np.abs(x * x.T)),
     "root of a sum": lambda x: np.sqrt(x**2 + 1),
     "mixed difference": lambda x: (np.exp(x) - np.exp(-2 * x)) / (np.exp(x) + np.exp(-x)),
     "other abs": lambda x: (x + abs(x.T)) / 2,
     "third": lambda x: (x + abs(x)) / 3,
-    "log2": lambda x: np.log2(1 + np.exp(x)),
+    "log2": lambda x: np.log2(2 + np.exp(x)),
+    "slope with another exponent": lambda x: np.exp(-x) / (1 + np.exp(x)) ** 2,
+    "product of two moduli": lambda x: abs(x) * abs(x.T),
+    "norm of another order": lambda x: np.linalg.norm(x[0], 3) ** 2,
+    "cubed modulus": lambda x: abs(x) ** 3,
     "over the mean": lambda x: np.exp(x) / np.exp(x).mean(axis=1, keepdims=True),
     "subset": lambda x: np.exp(x) / np.sum(np.exp(x)[:2], axis=0),
     "some of the rows": lambda x: np.exp(x) / np.exp(x).sum(axis=1)[[1, 0, 2, 3], None],
@@ -318,3 +348,69 @@ def test_complex_spellings_are_left_alone():
 def test_a_graph_without_a_match_costs_nothing():
     _, order, live = _forms(lambda x: np.sin(x * 2 + 1) / 3, _point())
     assert stable_forms(order, live) is stable_forms([], set())
+
+
+@pytest.mark.parametrize(
+    ("f", "hessian"),
+    [
+        (lambda x: np.sum(abs(x) ** 2), 2 * np.eye(3)),
+        (lambda x: np.sum(abs(x) * abs(x)), 2 * np.eye(3)),
+        (lambda x: np.sum(np.square(abs(x))), 2 * np.eye(3)),
+        (lambda x: np.linalg.norm(x) ** 2, 2 * np.eye(3)),
+        (lambda x: np.square(np.linalg.norm(x)), 2 * np.eye(3)),
+        (lambda x: np.linalg.norm(x) * np.linalg.norm(x), 2 * np.eye(3)),
+        (lambda x: np.sum(np.linalg.norm(x, keepdims=True) ** 2), 2 * np.eye(3)),
+        (lambda x: np.sum(np.linalg.norm(x[None], axis=1) ** 2), 2 * np.eye(3)),
+        (lambda x: np.sqrt(np.sum(x**2)) ** 2, 2 * np.eye(3)),
+        (lambda x: np.std(x) ** 2, 2 / 3 * (np.eye(3) - 1 / 3)),
+        (lambda x: np.hypot(x[0], x[1]) ** 2, np.diag([2.0, 2.0, 0.0])),
+    ],
+)
+def test_squares_are_smooth_at_zero(f, hessian):
+    zero = np.zeros(3)
+    np.testing.assert_array_equal(tw.grad(f)(zero), zero)
+    np.testing.assert_allclose(tw.hessian(f)(zero), hessian, atol=1e-15)
+    for t in np.eye(3):
+        np.testing.assert_allclose(tw.hvp(f, (zero,), (t,)), hessian @ t, atol=1e-15)
+
+
+def test_squares_of_complex_moduli():
+    for f in (
+        lambda z: np.sum(np.abs(z) ** 2),
+        lambda z: np.linalg.norm(z) ** 2,
+        lambda z: np.sum(abs(z) * abs(z)),
+    ):
+
+        def of_parts(x, f=f):
+            return f(x[0] + 1j * x[1])
+
+        for point in (np.zeros((2, 2)), np.arange(4.0).reshape(2, 2)):
+            hessian = tw.hessian(of_parts)(point).reshape(4, 4)
+            np.testing.assert_allclose(hessian, 2 * np.eye(4), atol=1e-14)
+        np.testing.assert_allclose(tw.grad(f)(np.array([3 + 4j, 0])), [6 - 8j, 0], rtol=1e-15)
+
+
+def test_a_root_squared_is_its_operand_where_it_is_real():
+    f = lambda s: np.sqrt(s) ** 2  # noqa: E731 - one function, three points
+    with np.errstate(invalid="ignore"):
+        assert tw.grad(f)(0.0) == 1
+        assert tw.grad(f)(4.0) == 1
+        assert np.isnan(tw.grad(f)(-1.0))
+    assert tw.hvp(f, (0.0,), (1.0,)) == 0
+
+
+def test_weighted_sums_of_exponentials_far_out():
+    def f(x, w):
+        return np.log(np.sum(w * np.exp(x)))
+
+    x, w = np.array([1000.0, 0.0, 2000.0]), np.array([1.0, 2.0, 0.0])
+    with np.errstate(all="ignore"):
+        np.testing.assert_array_equal(tw.grad(f)(x, w), [1, 0, 0])
+        np.testing.assert_array_equal(tw.grad(f)(-x[:2], w[:2]), [0, 1])
+        np.testing.assert_array_equal(tw.grad(f, 1)(-x[:2], w[:2]), [0, 0.5])
+        assert np.isfinite(tw.hvp(lambda x: f(x, w), (x,), (np.ones(3),))).all()
+        assert tw.grad(lambda x: np.log2(1 + np.exp(x)))(1000.0) == 1 / np.log(2)
+        slope = lambda x: np.exp(-x) / (1 + np.exp(-x)) ** 2  # noqa: E731
+        for far in (-1000.0, 1000.0):
+            assert tw.grad(slope)(far) == 0
+            assert tw.hvp(slope, (far,), (1.0,)) == 0

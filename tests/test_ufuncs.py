@@ -110,6 +110,13 @@ def test_logsumexp_and_softmax_at_infinities():
     assert np.isnan(ts.logsumexp(np.array([0.0, np.nan])))
 
 
+def test_logsumexp_in_a_weight_of_zero():
+    a, b = np.array([0.0, 1.0, 2000.0]), np.array([1.0, 0.0, 0.0])
+    by_weight = tw.grad(lambda b: ts.logsumexp(a[:2], b=b[:2]))(b)
+    np.testing.assert_allclose(by_weight, [1, np.e, 0], rtol=1e-15)
+    np.testing.assert_array_equal(tw.grad(lambda a: ts.logsumexp(a, b=b))(a), [1, 0, 0])
+
+
 def test_round_keywords_and_names():
     x = np.array([1.26, -3.74])
     out, _ = tw.vjp(lambda x: np.round(x, decimals=1), x)

@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 
 from thalweg.graph.kinds import Chain, Custom, DiagMinusRank1, Kind, Reshape, SumOver, Transpose
+from thalweg.graph.node import Node
 from thalweg.graph.primitive import Labels, Primitive, register
 from thalweg.ops._families import elementwise
+from thalweg.ops.structural import detach_node
 
 __all__ = [
     "LOGSUMEXP",
@@ -24,6 +26,7 @@ __all__ = [
     "SOFTMAX",
     "SOFTPLUS",
     "safe_ratio",
+    "weighted_exponentials",
 ]
 
 
@@ -165,3 +168,22 @@ LOGSUMEXP = _along_axes(
     "logsumexp",
     r"\log \sum e^{{{0}}}",
 )
+
+
+def weighted_exponentials(w: Any, z: Any, axes: tuple[int, ...]) -> tuple[Any, Any]:
+    """Σ w e^(z − m) along axes, which are kept, and m: Σ w e^z = e^m · Σ w e^(z − m).
+
+    m is a constant, the largest z that has a weight. What has none adds 0, whatever its exponent;
+    the derivative in w there is e^(z − m) all the same, as far as there are numbers for it.
+    """
+    nothing = np.equal(w, 0)
+    top = np.max(np.where(nothing, -np.inf, _constant(z)), axis=axes, keepdims=True)
+    top = np.where(np.isfinite(top), top, np.zeros((), z.dtype))
+    shifted = z - top
+    highest = np.log(np.finfo(z.dtype).max).astype(z.dtype) - 1
+    shifted = np.where(nothing, np.minimum(shifted, highest), shifted)
+    return np.sum(w * np.exp(shifted), axis=axes, keepdims=True), top
+
+
+def _constant(x: Any) -> Any:
+    return detach_node(x) if type(x) is Node else x

@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from thalweg.graph.node import Node
-from thalweg.optimise.patterns import Form, is_gate, recognise, same, strip_reshapes, uniform
+from thalweg.optimise.gates import Form, is_gate, same, strip_reshapes, uniform
+from thalweg.optimise.patterns import recognise
 
 __all__ = ["Group", "find_groups"]
 
@@ -81,6 +82,13 @@ _OF_FORM: dict[str, tuple[str, str]] = {
     "hypot": ("hypot", "x / ‖(x, y, …)‖"),
     "absolute": ("absolute value", "sign(x)"),
     "positive_part": ("relu", "1 if x > 0 else 0"),
+    "sigmoid_slope": ("slope of the sigmoid", "σ(x) σ(−x) (σ(−x) − σ(x))"),
+    "log_of_weighted_sum": ("log of a weighted sum", "w eˣ / Σ w eˣ for x, eˣ / Σ w eˣ for w"),
+    "square_of_modulus": ("|x|²", "2x"),
+    "square_of_norm": ("‖x‖²", "2x"),
+    "square_of_hypot": ("x² + y²", "2x, 2y"),
+    "square_of_root": ("√s²", "1"),
+    "square_of_std": ("variance", "2 (x − mean) / n"),
 }
 
 
@@ -163,6 +171,12 @@ def _of_form(form: Form) -> Found | None:
         if not (is_gate(z, "negative") and same(z.operands[0], u)):
             return None
         return Found("silu", "σ(x) + x σ(x) (1 − σ(x))", (z, *form.members))
+    if form.name == "log_to_base":
+        inner = _of_form(form.params["log"])
+        base = f"{form.params['base']:g}"
+        return inner and Found(
+            f"{inner.name}, base {base}", f"({inner.gradient}) / log {base}", form.members
+        )
     negated = form.params.get("sign", 1) < 0
     name, gradient = _OF_FORM[f"{form.name} of −x" if negated else form.name]
     return Found(name, gradient, form.members)

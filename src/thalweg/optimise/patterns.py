@@ -14,32 +14,18 @@ import numpy as np
 
 from thalweg.graph.node import Node
 from thalweg.graph.primitive import Primitive
+from thalweg.optimise.gates import (
+    Form,
+    is_gate,
+    is_real,
+    root_of,
+    same,
+    strip_reshapes,
+    uniform,
+)
+from thalweg.optimise.squares import ROOTED, square_of
 
-__all__ = ["Form", "is_gate", "possible_roots", "recognise", "same", "strip_reshapes", "uniform"]
-
-
-class Form(NamedTuple):
-    """A function recognised in the graph.
-
-    Attributes
-    ----------
-    name : str
-        Which function: a key of `stabilise`'s and `group`'s tables.
-    inputs : tuple
-        Its arguments: nodes, or plain values.
-    params : dict
-        Its static parameters.
-    members : tuple of Node
-        The gates that spell it, the one with the result last.
-    value_holds : bool
-        Whether the spelled-out value is right to rounding, so that it need not be computed again.
-    """
-
-    name: str
-    inputs: tuple[Any, ...]
-    params: dict[str, Any]
-    members: tuple[Node, ...]
-    value_holds: bool = True
+__all__ = ["possible_roots", "recognise"]
 
 
 class Term(NamedTuple):
@@ -47,90 +33,6 @@ class Term(NamedTuple):
 
     exponent: Any
     members: tuple[Node, ...]
-
-
-_DEPTH = 6
-
-
-# ---- what a gate is -----------------------------------------------------------------------
-
-
-def is_gate(x: Any, *names: str) -> bool:
-    """Whether `x` is a node of one of these primitives."""
-    return type(x) is Node and x.primitive.name in names
-
-
-def uniform(x: Any) -> float | None:
-    """The number that all entries of a constant have; None if there is none."""
-    form = type(x)
-    if form in (int, float):
-        return float(x)
-    if form is Node:
-        if x.primitive.name != "constant":
-            return None
-        x = x.value
-    elif form is bool or not isinstance(x, (np.ndarray, np.generic)):
-        return None
-    if x.dtype.kind not in "fiu" or x.size == 0:
-        return None
-    first = x.flat[0] if isinstance(x, np.ndarray) else x
-    return float(first) if x.ndim == 0 or bool(np.all(x == first)) else None
-
-
-def same(a: Any, b: Any, depth: int = _DEPTH) -> bool:
-    """Whether two operands are the same node, or the same expression of the same nodes."""
-    if a is b:
-        return True
-    if type(a) is not Node or type(b) is not Node:
-        if type(a) is Node or type(b) is Node:
-            return False
-        return type(a) is type(b) and np.shape(a) == () and bool(a == b)
-    if depth == 0 or a.primitive is not b.primitive or not a.operands:
-        return False
-    if len(a.operands) != len(b.operands) or not _same_params(a.params, b.params):
-        return False
-    return all(same(x, y, depth - 1) for x, y in zip(a.operands, b.operands, strict=True))
-
-
-def _same_params(a: dict[str, Any], b: dict[str, Any]) -> bool:
-    if a.keys() != b.keys():
-        return False
-    return all(a[k] is b[k] or (_plain(a[k]) and _plain(b[k]) and a[k] == b[k]) for k in a)
-
-
-def _plain(value: Any) -> bool:
-    """Whether == on the value is a plain yes or no."""
-    if type(value) is tuple:
-        return all(_plain(item) for item in value)
-    return isinstance(value, (int, float, str, bool, np.dtype, type(None)))
-
-
-def strip_reshapes(x: Any) -> tuple[Any, tuple[Node, ...]]:
-    """`x` before reshapes that add or drop axes of size 1, and the gates that do so."""
-    passed: list[Node] = []
-    while is_gate(x, "reshape", "getitem") and _keeps_entries(x):
-        passed.append(x)
-        x = x.operands[0]
-    return x, tuple(reversed(passed))
-
-
-def _keeps_entries(node: Node) -> bool:
-    if node.primitive.name == "getitem":
-        whole = (None, Ellipsis, slice(None))
-        parts = node.params.get("index", ("unknown",))
-        if not all(any(part is w or (type(part) is slice and part == w) for w in whole)
-                   for part in parts):  # fmt: skip
-            return False
-    inner = node.operands[0]
-    return _longer_than_one(inner.shape) == _longer_than_one(node.shape)
-
-
-def _longer_than_one(shape: tuple[int, ...]) -> list[int]:
-    return [n for n in shape if n != 1]
-
-
-def _is_real(node: Node) -> bool:
-    return bool(node.value.dtype.kind == "f")
 
 
 # ---- exponentials -------------------------------------------------------------------------
@@ -195,8 +97,23 @@ def _quotient(root: Node, numerator: Any, denominator: Any) -> Form | None:
     if tanh is not None:
         return tanh
     for mine, other in (pair, pair[::-1]):
-        if _is_zero(mine.exponent) and _is_real(root):
+        if _is_zero(mine.exponent) and is_real(root):
             return Form("over_one_plus_exp", (numerator, other.exponent), {}, (*inner, root))
+    return None
+
+
+def _slope(root: Node, numerator: Any, denominator: Any) -> Form | None:
+    """e^z / (1 + e^z)² = σ(z) σ(−z), the derivative of the sigmoid."""
+    inner = root_of(denominator)
+    pair = None if inner is None or not is_gate(numerator, "exp") else _two_terms(inner)
+    if pair is None:
+        return None
+    z = numerator.operands[0]
+    for one, other in (pair, pair[::-1]):
+        if _is_zero(one.exponent) and same(z, other.exponent):
+            extra = () if numerator in other.members else (numerator,)
+            members = (*extra, *other.members, inner, denominator, root)
+            return Form("sigmoid_slope", (z,), {}, members, value_holds=False)
     return None
 
 
@@ -244,6 +161,8 @@ def _softmax(root: Node, numerator: Any, denominator: Any) -> Form | None:
 
 def _divide(node: Node) -> Form | None:
     numerator, denominator = node.operands
+    if is_gate(denominator, "square", "power", "multiply"):
+        return _slope(node, numerator, denominator)
     if is_gate(denominator, "add", "sum", "reshape", "getitem"):
         found = _quotient(node, numerator, denominator)
         if found is not None:
@@ -254,9 +173,11 @@ def _divide(node: Node) -> Form | None:
 
 
 def _inverse(node: Node) -> Form | None:
-    """1/x and x ** −1."""
-    if node.primitive.name == "power" and uniform(node.operands[1]) != -1.0:
-        return None
+    """1/x and x ** −1; r ** 2."""
+    if node.primitive.name == "power":
+        exponent = uniform(node.operands[1])
+        if exponent != -1.0:
+            return square_of(node) if exponent == 2.0 else None
     return _quotient(node, 1.0, node.operands[0])
 
 
@@ -292,6 +213,9 @@ def _log(node: Node) -> Form | None:
     if total is not None:
         name = "logsumexp" if is_gate(x, "sum") else "logmeanexp"
         return Form(name, (total[0],), total[1], (*total[2], node))
+    weighted = _weighted_exponentials(x)
+    if weighted is not None:
+        return Form("log_of_weighted_sum", weighted[0], x.params, (*weighted[1], x, node))
     if is_gate(x, "cosh"):
         return Form("log_cosh", x.operands, {}, (x, node))
     inner = _sigmoid(x)
@@ -308,6 +232,28 @@ def _log(node: Node) -> Form | None:
             inputs = (*inner.inputs, *x.operands[1:])
             return Form("log_softmax_entries", inputs, params, members)
     return None
+
+
+def _weighted_exponentials(x: Any) -> tuple[tuple[Any, Any], tuple[Node, ...]] | None:
+    """`x` as Σ w e^z along axes: (w, z), and the gates below the sum."""
+    if not is_gate(x, "sum") or set(x.params) != {"axes", "keepdims"}:
+        return None
+    product = x.operands[0]
+    if not is_gate(product, "multiply"):
+        return None
+    for w, power in (product.operands, product.operands[::-1]):
+        if is_gate(power, "exp"):
+            return (w, power.operands[0]), (power, product)
+    return None
+
+
+def _log_to_base(node: Node) -> Form | None:
+    """log2 and log10 of what `_log` knows."""
+    inner = _log(node)
+    base = 2.0 if node.primitive.name == "log2" else 10.0
+    return inner and Form(
+        "log_to_base", inner.inputs, {"base": base, "log": inner}, inner.members, False
+    )
 
 
 def _log_of_two(node: Node, pair: tuple[Term, Term], members: tuple[Node, ...]) -> Form:
@@ -339,20 +285,11 @@ def _log1p(node: Node) -> Form | None:
     return None
 
 
-def _root_of(x: Any) -> Any:
-    """r where `x` is r², spelled as a square, a power or a product; else None."""
-    if is_gate(x, "square") or (is_gate(x, "power") and uniform(x.operands[1]) == 2.0):
-        return x.operands[0]
-    if is_gate(x, "multiply") and x.operands[0] is x.operands[1]:
-        return x.operands[0]
-    return None
-
-
 def _sqrt(node: Node) -> Form | None:
     """√Σ x², √(x² + y² + …), √x²."""
     (x,) = node.operands
     if is_gate(x, "sum") and set(x.params) == {"axes", "keepdims"}:
-        r = _root_of(x.operands[0])
+        r = root_of(x.operands[0])
         return r if r is None else Form("norm", (r,), x.params, (x.operands[0], x, node))
     roots: list[Any] = []
     members: list[Node] = [node]
@@ -361,7 +298,7 @@ def _sqrt(node: Node) -> Form | None:
         part = waiting.pop()
         if type(part) is not Node:
             return None
-        r = _root_of(part)
+        r = root_of(part)
         members.append(part)
         if r is not None:
             roots.append(r)
@@ -383,6 +320,9 @@ def _half_of_sum(node: Node, total: Any) -> Form | None:
 
 
 def _multiply(node: Node) -> Form | None:
+    square = square_of(node)
+    if square is not None:
+        return square
     for factor, other in (node.operands, node.operands[::-1]):
         if is_gate(other, "add") and uniform(factor) == 0.5:
             return _half_of_sum(node, other)
@@ -397,14 +337,18 @@ class Root(NamedTuple):
 
 
 _LOGISTIC = frozenset(("exp", "sigmoid", "expit"))
+_LOGS = _LOGISTIC | {"cosh", "softmax"}
 ROOTS: dict[str, Root] = {
     "divide": Root(_divide, frozenset(("exp", "absolute"))),
     "reciprocal": Root(_inverse, frozenset(("exp",))),
-    "power": Root(_inverse, frozenset(("exp",))),
-    "log": Root(_log, _LOGISTIC | {"cosh", "softmax"}),
+    "power": Root(_inverse, ROOTED | {"exp"}),
+    "square": Root(square_of, ROOTED),
+    "log": Root(_log, _LOGS),
+    "log2": Root(_log_to_base, _LOGS),
+    "log10": Root(_log_to_base, _LOGS),
     "log1p": Root(_log1p, _LOGISTIC),
     "sqrt": Root(_sqrt, frozenset(("sqrt",))),
-    "multiply": Root(_multiply, frozenset(("absolute",))),
+    "multiply": Root(_multiply, ROOTED),
 }
 
 
@@ -422,9 +366,9 @@ def possible_roots(order: Sequence[Node]) -> frozenset[Primitive]:
 def recognise(node: Node) -> Form | None:
     """The function that `node` is the result of, if its spelling is known and real."""
     root = ROOTS.get(node.primitive.name)
-    if root is None or not _is_real(node):
+    if root is None or not is_real(node):
         return None
     found = root.recognise(node)
-    if found is None or not all(_is_real(m) for m in found.members):
+    if found is None or not all(is_real(m) for m in found.members):
         return None
     return found

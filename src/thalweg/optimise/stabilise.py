@@ -16,7 +16,16 @@ import numpy as np
 
 from thalweg.graph.node import Node, apply
 from thalweg.graph.primitive import Primitive
-from thalweg.ops.arithmetic import ABSOLUTE, MAXIMUM, MULTIPLY, NEGATIVE, SUBTRACT
+from thalweg.ops.arithmetic import (
+    ABSOLUTE,
+    ADD,
+    MAXIMUM,
+    MULTIPLY,
+    NEGATIVE,
+    SQUARE,
+    SUBTRACT,
+)
+from thalweg.ops.complexes import CONJ, REAL
 from thalweg.ops.index import GETITEM
 from thalweg.ops.norm import NORM
 from thalweg.ops.normalise import (
@@ -26,10 +35,13 @@ from thalweg.ops.normalise import (
     SIGMOID,
     SOFTMAX,
     SOFTPLUS,
+    weighted_exponentials,
 )
 from thalweg.ops.shape import astype
+from thalweg.ops.statistics import VAR
 from thalweg.ops.transcendental import HYPOT, LOGADDEXP, TANH
-from thalweg.optimise.patterns import Form, possible_roots, recognise
+from thalweg.optimise.gates import Form
+from thalweg.optimise.patterns import possible_roots, recognise
 
 __all__ = ["stable_forms"]
 
@@ -143,6 +155,34 @@ def _log_softmax_entries(form: Form, node: Node) -> Any:
     return apply(GETITEM, (whole, *arrays), form.params["getitem"])
 
 
+def _log_of_weighted_sum(form: Form, node: Node) -> Any:
+    w, z = form.inputs
+    total, top = weighted_exponentials(w, z, form.params["axes"])
+    return np.reshape(np.log(total) + top, node.shape)
+
+
+def _log_to_base(form: Form, node: Node) -> Any:
+    inner = form.params["log"]._replace(value_holds=False)
+    built = _BUILDERS[inner.name](inner, node)
+    return None if built is None else MULTIPLY(built, 1 / math.log(form.params["base"]))
+
+
+def _square(x: Any) -> Any:
+    """|x|²."""
+    return REAL(MULTIPLY(x, CONJ(x))) if np.iscomplexobj(x) else SQUARE(x)
+
+
+def _square_of_norm(form: Form, node: Node) -> Any:
+    axes, keepdims = form.params["axes"], form.params["keepdims"]
+    return np.sum(_square(form.inputs[0]), axis=axes, keepdims=keepdims)
+
+
+def _square_of_root(form: Form, node: Node) -> Any:
+    (s,) = form.inputs
+    outside = np.less(s, 0)  # there √s is NaN, and so is the derivative
+    return MULTIPLY(s, astype(np.where(outside, np.nan, 1.0), node.dtype))
+
+
 _BUILDERS: dict[str, Callable[[Form, Node], Any]] = {
     "sigmoid": _one_signed(SIGMOID),
     "sigmoid_of_difference": lambda form, node: SIGMOID(SUBTRACT(*form.inputs)),
@@ -162,5 +202,15 @@ _BUILDERS: dict[str, Callable[[Form, Node], Any]] = {
     "norm": _norm,
     "hypot": lambda form, node: functools.reduce(HYPOT, form.inputs),
     "absolute": _one_gate(ABSOLUTE),
+    "sigmoid_slope": lambda form, node: MULTIPLY(
+        SIGMOID(*form.inputs), SIGMOID(NEGATIVE(*form.inputs))
+    ),
+    "log_of_weighted_sum": _log_of_weighted_sum,
+    "log_to_base": _log_to_base,
+    "square_of_modulus": lambda form, node: _square(*form.inputs),
+    "square_of_norm": _square_of_norm,
+    "square_of_hypot": lambda form, node: functools.reduce(ADD, map(SQUARE, form.inputs)),
+    "square_of_root": _square_of_root,
+    "square_of_std": lambda form, node: VAR(*form.inputs, **form.params),
     "positive_part": lambda form, node: MAXIMUM(form.inputs[0], 0, ties=(0.0, 0.0)),
 }

@@ -105,11 +105,16 @@ from scipy.special import (
 from thalweg.array import unwrap, wrap
 from thalweg.errors import NoRuleError
 from thalweg.graph.node import Node
-from thalweg.ops.normalise import LOG_SOFTMAX, LOGSUMEXP, SOFTMAX, SOFTPLUS
+from thalweg.ops.normalise import (
+    LOG_SOFTMAX,
+    LOGSUMEXP,
+    SOFTMAX,
+    SOFTPLUS,
+    weighted_exponentials,
+)
 from thalweg.ops.reduce import normalise_axes
 from thalweg.ops.shape import astype
 from thalweg.ops.special import POLYGAMMA, ZETA
-from thalweg.ops.structural import detach_node
 
 __all__ = [
     "beta",
@@ -260,11 +265,7 @@ def logsumexp(
         raise NoRuleError("logsumexp: b and return_sign have a rule for real arrays only")
     shape = np.broadcast_shapes(a.shape, b.shape)
     axes = normalise_axes(axis, len(shape))
-    # Entries with b = 0 take no part, whatever their exponent; the shift is a constant.
-    exponents = np.where(np.equal(b, 0), -np.inf, a)
-    top = np.max(_constant(exponents), axis=axes, keepdims=True)
-    top = np.where(np.isfinite(top), top, 0.0)
-    total = np.sum(b * np.exp(exponents - top), axis=axes, keepdims=True)
+    total, top = weighted_exponentials(b, a, axes)
     sign = np.sign(total)
     with np.errstate(divide="ignore"):  # the sum is 0: −∞ is meant
         out = np.log(np.abs(total)) + top
@@ -274,10 +275,6 @@ def logsumexp(
     if return_sign:
         return out, sign
     return np.where(np.less(sign, 0), np.nan, out)
-
-
-def _constant(x: Any) -> Any:
-    return detach_node(x) if type(x) is Node else x
 
 
 @_on_nodes
