@@ -240,3 +240,12 @@ def test_locked_arrays_are_not_kept_alive():
 def test_arrays_that_mean_something_else(constant):
     with pytest.raises(DtypeError):
         tw.grad(lambda x: np.sum(np.multiply(x, constant)))(np.ones(2))
+
+
+def test_a_large_result_of_vjp_is_read_only():
+    out, pull = tw.vjp(np.tanh, np.ones(100_000))
+    with pytest.raises(ValueError, match="read-only"):
+        out += 1.0
+    out = out.copy()
+    out += 1.0
+    assert pull(np.ones(out.shape))[0][0] == 1 - np.tanh(1.0) ** 2

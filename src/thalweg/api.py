@@ -11,6 +11,7 @@ import numpy as np
 from thalweg.array import Array
 from thalweg.errors import DtypeError, NonScalarOutputError, ShapeError, TreeError
 from thalweg.execute.interpret import interpret
+from thalweg.graph.constants import beside
 from thalweg.graph.graph import between, reaches_older
 from thalweg.graph.node import Node, input_node
 from thalweg.guards import depth
@@ -141,7 +142,7 @@ def _scalar_output(traced: Run, function: Function) -> Node | None:
             "has_aux=True, or use thalweg.jacobian / thalweg.vjp."
         )
     (output,) = traced.outputs
-    shape = np.shape(output.value) if type(output) is Node else np.shape(output)
+    shape = output.shape if type(output) is Node else np.shape(output)
     if shape != ():
         raise NonScalarOutputError(
             f"grad needs a function with one number as its output; {name} returned shape {shape}."
@@ -242,6 +243,7 @@ def vjp(f: Function, *args: Any, has_aux: bool = False) -> tuple[Any, Callable[[
     Returns
     -------
     out : tree
+        The pull goes on needing its values: an array above 256 KiB is read-only.
     pull : callable
         ``pull(cotangent)``, with the cotangent in the form of `out`, gives a tuple with one
         cotangent an argument. It can be called again and again. (With `has_aux`, a third item.)
@@ -267,10 +269,9 @@ def vjp(f: Function, *args: Any, has_aux: bool = False) -> tuple[Any, Callable[[
         seen = {id(leaf) for leaf in leaves}
         return tree_of(now, [own(g, seen) for g in _give(now, pulled)], False)
 
-    # The caller may write into what it gets, and the pull still needs the values.
     leaves = [leave(value, traced.nested) for value in traced.outputs]
-    owned = [np.array(x) if isinstance(x, np.ndarray) else x for x in leaves]
-    out = unflatten(traced.out_structure, owned)
+    kept = [beside(x) if isinstance(x, np.ndarray) else x for x in leaves]
+    out = unflatten(traced.out_structure, kept)
     return (out, pull_back, traced.aux) if has_aux else (out, pull_back)  # type: ignore[return-value]
 
 

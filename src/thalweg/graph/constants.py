@@ -5,8 +5,8 @@ arrays are copied when they are used. A copy of a large one would cost as much a
 it is made read-only until the outermost trace of the thread has ended: writing is then NumPy's
 error at the user's line, never a wrong gradient.
 
-A part of a larger array is copied at any size: to lock it would be to lock the rest, where another
-thread may be filling in the next batch. So is an array whose memory is not NumPy's own, because
+A part of a larger array (a batch of the data) is copied up to 16 MiB: to lock it is to lock the
+rest, where another thread may be filling in the next batch. So is an array whose memory is not NumPy's own, because
 NumPy would not let us make it writeable again. What cannot be seen: a write through a view of a
 locked array that was made before the trace.
 """
@@ -21,10 +21,12 @@ import numpy as np
 
 from thalweg.errors import DtypeError
 
-__all__ = ["begin", "copied", "end", "hold", "locked"]
+__all__ = ["begin", "beside", "copied", "end", "hold", "locked"]
 
 #: Bytes up to which a copy is cheaper than thinking about it.
 _SMALL = 2**18
+#: Bytes up to which a part of an array is copied, and the whole not locked.
+_PART = 2**24
 
 
 class _Lock:
@@ -45,24 +47,22 @@ _mutex = threading.RLock()
 class _State(threading.local):
     def __init__(self) -> None:
         self.depth = 0
-        self.copying = 0
+        self.copying = False
         self.locks: dict[int, _Lock] = {}
 
 
 _state = _State()
 
 
-def begin(copying: bool) -> None:
-    """A trace begins; with `copying` its constants outlive it and are copied at any size."""
-    _state.depth += 1
-    _state.copying += copying
+def settle(depth: int, copying: bool) -> None:
+    """Say how many traces are under way in this thread, and whether one outlives its call.
 
-
-def end(copying: bool) -> None:
-    """The trace ends; with the outermost one the arrays are the user's to write again."""
-    _state.depth -= 1
-    _state.copying -= copying
-    if _state.depth or not _state.locks:
+    With `copying` constants are copied at any size. When no trace is left, the arrays are the
+    user's to write again.
+    """
+    _state.depth = depth
+    _state.copying = copying
+    if depth or not _state.locks:
         return
     with _mutex:
         while _state.locks:
@@ -100,7 +100,8 @@ def hold(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     root = owners[-1]
     if id(root) not in _locks and not any(owner.flags.writeable for owner in owners):
         return array
-    if _state.copying or array.nbytes <= _SMALL or array.nbytes < root.nbytes:
+    limit = _PART if array.nbytes < root.nbytes else _SMALL
+    if _state.copying or array.nbytes <= limit:
         return copied(array)
     with _mutex:
         lock = _locks.get(id(root))
@@ -115,6 +116,15 @@ def hold(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
                 lock.arrays.append(owner)
                 owner.flags.writeable = False
     return array
+
+
+def beside(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """`array` for the caller, while a graph goes on needing it: a copy, or read-only if large."""
+    if array.nbytes <= _SMALL:
+        return np.array(array)
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def copied(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
