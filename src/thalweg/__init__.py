@@ -27,6 +27,7 @@ from thalweg.ops import (  # noqa: F401 - registers the operations
     linalg,
     nan_reduce,
     norm,
+    pseudoinverse,
     rearrange,
     reduce,
     selection,

@@ -1,4 +1,4 @@
-"""Cases of `ops/linalg.py`, `ops/decompositions.py` and `ops/norm.py`.
+"""Cases of `ops/linalg.py`, `ops/pseudoinverse.py`, `ops/decompositions.py` and `ops/norm.py`.
 
 Functions of eigen- and singular vectors are chosen so that they do not depend on their phases.
 """
@@ -132,6 +132,29 @@ CASES = [
         "rank-1",
         lambda x, y: np.linalg.pinv(x[:, None] * y, rcond=1e-8),
         ((3,), (2,)),
+    ),
+    *_cases(  # the cut-off drops singular values that are not zero
+        "pinv", "truncated", lambda a: np.linalg.pinv(a, rcond=0.55), *_SQUARE, _TALL, _WIDE
+    ),
+    *_cases(
+        "pinv",
+        "truncated-hermitian",
+        lambda a: np.linalg.pinv(_hermitian(a), rcond=0.5, hermitian=True),
+        ((3, 3),),
+    ),
+    *_cases(
+        "lstsq",
+        "truncated",
+        lambda a, b: np.linalg.lstsq(a, b, rcond=0.55)[0],
+        ((4, 3), (4,)),
+        ((3, 5), (3, 2)),
+        ((3, 3), (3,)),
+    ),
+    *_cases(  # full rank in spite of it
+        "lstsq",
+        "cut-off",
+        lambda a, b: np.linalg.lstsq(a, b, rcond=0.01)[:2],
+        ((4, 2), (4, 3)),
     ),
     *_cases(
         "lstsq",

@@ -1,8 +1,8 @@
 """Linear algebra: systems, inverses, determinants (factorisations are in `decompositions`).
 
 Formulas: M. B. Giles, *Collected matrix derivative results for forward and reverse mode algorithmic
-differentiation* (2008); J. R. Magnus and H. Neudecker, *Matrix differential calculus* (1988);
-G. H. Golub and V. Pereyra (1973) for the pseudo-inverse. Cotangents pair as Re Σ c·t, without
+differentiation* (2008); J. R. Magnus and H. Neudecker, *Matrix differential calculus* (1988).
+Cotangents pair as Re Σ c·t, without
 conjugation (`thalweg.transforms.linear`), so ``ᵀ`` in a pull is the plain transpose.
 
 Rules solve with the operand again rather than form its inverse, and are written with functions
@@ -22,14 +22,8 @@ from thalweg.graph.kinds import Chain, Custom, Kind, MatMulLeft, MatMulRight, Su
 from thalweg.graph.primitive import Labels, Primitive, implements, register
 from thalweg.ops._families import align_batched
 from thalweg.ops._matrices import (
-    adjoint,
-    conj,
     diagonal_of,
-    mirror,
-    mirror_transpose,
     operand,
-    real,
-    scale_columns,
     transposed,
 )
 from thalweg.ops.structural import items
@@ -69,7 +63,7 @@ def solve(a: Any, b: Any) -> Any:
     return SOLVE(a, b)
 
 
-# ---- A⁻¹ and A⁺ -----------------------------------------------------------------------------
+# ---- A⁻¹ ------------------------------------------------------------------------------------
 
 INV: Primitive = register(
     Primitive(
@@ -86,135 +80,6 @@ INV: Primitive = register(
 @implements(np.linalg.inv)
 def inv(a: Any) -> Any:
     return INV(a)
-
-
-def _pinv_local(i: int, out: Any, a: Any, cutoff: Any, hermitian: bool) -> Kind:
-    # Golub and Pereyra, for constant rank, P = A⁺:
-    # dP = −P dA P + P Pᴴ dAᴴ (I − A P) + (I − P A) dAᴴ Pᴴ P.
-    if i == 1:
-        return Zero("the rank is piecewise constant in the cut-off")
-    p = out
-    a = mirror(a) if hermitian else a
-    left, right = p @ adjoint(p), adjoint(p) @ p
-    rest_left = np.eye(p.shape[-2], dtype=p.dtype) - p @ a
-    rest_right = np.eye(p.shape[-1], dtype=p.dtype) - a @ p
-
-    def push(t: Any) -> Any:
-        t = mirror(t) if hermitian else t
-        th = adjoint(t)
-        return left @ th @ rest_right + rest_left @ th @ right - p @ t @ p
-
-    def pull(c: Any) -> Any:
-        ct, pt = transposed(c), transposed(p)
-        mixed = conj(rest_right @ ct @ left + right @ ct @ rest_left)
-        g = mixed - pt @ c @ pt
-        return mirror_transpose(g) if hermitian else g
-
-    return Custom(push, pull, name="pinv")
-
-
-PINV: Primitive = register(
-    Primitive(
-        name="pinv",
-        value=lambda a, cutoff, hermitian: np.linalg.pinv(a, cutoff, hermitian),
-        local=_pinv_local,
-        labels=Labels("pinv", r"{0}^{{+}}"),
-        batch="the cut-off may have axes of its own",
-    )
-)
-
-
-@implements(np.linalg.pinv)
-def pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = np._NoValue) -> Any:
-    a = operand(a)
-    if rcond is not None and rtol is not np._NoValue:
-        raise ValueError("`rtol` and `rcond` can't be both set.")
-    if rcond is None:
-        small = max(a.shape[-2:]) * np.finfo(a.dtype).eps
-        rcond = 1e-15 if rtol is np._NoValue else small if rtol is None else rtol
-    return PINV(a, rcond, hermitian=bool(hermitian))
-
-
-# ---- least squares --------------------------------------------------------------------------
-
-
-def _lstsq_local(i: int, out: Any, a: Any, b: Any, rcond: Any) -> Kind:
-    # x = P b with P = A⁺ and r = b − A x (Golub and Pereyra, as for `pinv`):
-    # dx = P (db − dA x) + P Pᴴ dAᴴ r + (I − P A) dAᴴ Pᴴ x;
-    # ρ = Σ|r|²: dρ = 2 Re Σ r̄ (db − dA x), for Aᴴ r = 0; s as in `svd`.
-    x, residuals, rank, s = items(out)
-    if rcond is None:
-        rcond = np.finfo(np.result_type(a.dtype, b.dtype)).eps * max(a.shape)
-    p = np.linalg.pinv(a, rcond)
-    r = b - a @ x
-    has_residuals = residuals.shape != (0,)
-
-    def slope(c: Any) -> Any:  # of ρ: its gradient with respect to b
-        return scale_columns(2 * conj(r), c)
-
-    def push_b(t: Any) -> Any:
-        rho = real(np.sum(2 * conj(r) * t, axis=-2)) if has_residuals else residuals
-        return p @ t, rho, _none(rank), _none(s)
-
-    def pull_b(c: Any) -> Any:
-        g = transposed(p) @ _or_zeros(c[0], x)
-        return g + slope(c[1]) if has_residuals and c[1] is not None else g
-
-    if i == 1:
-        return Custom(push_b, pull_b, name="lstsq", absent=True)
-    left, right = p @ adjoint(p), adjoint(p) @ x
-    rest = np.eye(a.shape[-1], dtype=p.dtype) - p @ a
-
-    def push_a(t: Any) -> Any:
-        th = adjoint(t)
-        dx, rho, zero, _ = push_b(-(t @ x))
-        u, _, vh = np.linalg.svd(a, full_matrices=False)
-        ds = real(diagonal_of(adjoint(u) @ t @ adjoint(vh)))
-        return dx + left @ th @ r + rest @ th @ right, rho, zero, ds
-
-    def pull_a(c: Any) -> Any:
-        cx = _or_zeros(c[0], x)
-        ct = transposed(cx)
-        g = conj(r @ ct @ left + right @ ct @ rest) - pull_b(c) @ transposed(x)
-        if c[3] is None:
-            return g
-        u, _, vh = np.linalg.svd(a, full_matrices=False)
-        return g + scale_columns(conj(u), c[3]) @ conj(vh)
-
-    return Custom(push_a, pull_a, name="lstsq", absent=True)
-
-
-def _none(end: Any) -> Any:
-    return np.zeros(end.shape, end.dtype)
-
-
-def _or_zeros(c: Any, end: Any) -> Any:
-    return _none(end) if c is None else c
-
-
-def _lstsq_value(a: Any, b: Any, rcond: Any) -> tuple[Any, ...]:
-    x, residuals, rank, s = np.linalg.lstsq(a, b, rcond)
-    return x, residuals, np.asarray(rank)[()], s
-
-
-LSTSQ: Primitive = register(
-    Primitive(
-        name="lstsq",
-        value=_lstsq_value,
-        local=_lstsq_local,
-        labels=Labels("lstsq", r"{0}^{{+}}\,{1}"),
-        batch="np.linalg.lstsq takes one matrix",
-        outputs=4,
-    )
-)
-
-
-@implements(np.linalg.lstsq)
-def lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
-    a, b = operand(a), operand(b)
-    vector = b.ndim == 1
-    x, residuals, rank, s = items(LSTSQ(a, np.expand_dims(b, -1) if vector else b, rcond=rcond))
-    return x[..., 0] if vector else x, residuals, rank, s
 
 
 # ---- determinants ---------------------------------------------------------------------------
