@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from thalweg.jacobian.structure import LocalJacobian
@@ -34,14 +35,20 @@ class Cell(NamedTuple):
 Paint = Callable[[str, str], str]
 
 _HEAD = ("node", "gate", "value", "upstream", "to", "local", "downstream")
-#: Columns that may be cut where the terminal is narrow, and how far.
+#: Columns that may be cut where the terminal is narrow, and how far: names first, then all.
+_NAMES = {0: 18, 4: 16}
 _FLEXIBLE = {0: 14, 2: 12, 3: 12, 4: 8, 5: 12, 6: 12}
 _GAP = "  "
+_SUMMARY = re.compile(
+    r"(?P<shape>\([\d, ]*\))(?P<limits> (?:\|·\| )?in \[[^\]]*\])?(?:, mean [^,]*)?(?P<faults>.*)"
+)
+_LIMITS = re.compile(r"\[(\S+), (\S+)\]")
+_SIZE = re.compile(r" \d+×\d+$")
 _REPEAT = re.compile(r"\.\d{1,9}$")
 _NOT_RUN = "-"
 #: Nodes that `print` shows; `Trace.to_text` shows as many as one asks for.
 LIMIT = 200
-_NO_TERMINAL = 100
+_NO_TERMINAL = 160
 #: Columns for one member in the list of a group's members.
 _MEMBER = 40
 
@@ -168,7 +175,7 @@ def render(
 
 
 def _terminal_width() -> int:
-    """Columns of the terminal; 100 where there is none."""
+    """Columns of the terminal; 160 where there is none."""
     columns = os.environ.get("COLUMNS", "")
     if columns.isdecimal() and int(columns) > 0:
         return int(columns)
@@ -183,7 +190,13 @@ def _plain(text: str, role: str) -> str:
 
 
 def _layout(rows: Sequence[Sequence[Cell]], width: int, paint: Paint) -> list[str]:
-    widths = _fit_columns([[display_width(cell.text) for cell in row] for row in rows], width)
+    for form in (_without_mean, _rounded):
+        if sum(_widths(rows, _NAMES)) > _room(width):
+            rows = [[cell._replace(text=form(cell)) for cell in row] for row in rows]
+    widths = _fit_columns(rows, width)
+    # A summary that lost its range needs less than its column has: give the rest to the others.
+    rows = [[_shorter(cell, room) for cell, room in zip(row, widths, strict=True)] for row in rows]
+    widths = _fit_columns(rows, width)
     lines = []
     for row in rows:
         cells = [
@@ -195,15 +208,27 @@ def _layout(rows: Sequence[Sequence[Cell]], width: int, paint: Paint) -> list[st
     return lines
 
 
-def _fit_columns(lengths: Sequence[Sequence[int]], width: int) -> list[int]:
+def _widths(rows: Sequence[Sequence[Cell]], most: Mapping[int, int]) -> list[int]:
+    """What the columns need, up to `most`."""
+    return [
+        min(max(display_width(cell.text) for cell in column), most.get(i, sys.maxsize))
+        for i, column in enumerate(zip(*rows, strict=True))
+    ]
+
+
+def _room(width: int) -> int:
+    return width - len(_GAP) * (len(_HEAD) - 1)
+
+
+def _fit_columns(rows: Sequence[Sequence[Cell]], width: int) -> list[int]:
     """Widths of the columns: what they need; the widest flexible ones give way first."""
-    widths = [max(column) for column in zip(*lengths, strict=True)]
-    room = width - len(_GAP) * (len(widths) - 1)
-    while sum(widths) > room:
-        wide = [i for i, least in _FLEXIBLE.items() if widths[i] > least]
-        if not wide:
-            break
-        widths[max(wide, key=widths.__getitem__)] -= 1
+    widths = _widths(rows, {})
+    for flexible in (_NAMES, _FLEXIBLE):
+        while sum(widths) > _room(width):
+            wide = [i for i, least in flexible.items() if widths[i] > least]
+            if not wide:
+                break
+            widths[max(wide, key=widths.__getitem__)] -= 1
     return widths
 
 
@@ -220,12 +245,60 @@ def _character_width(character: str) -> int:
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
+def _summary(cell: Cell) -> re.Match[str] | None:
+    """The parts of an array's summary; None for other cells."""
+    return _SUMMARY.fullmatch(cell.text) if cell.role in ("value", "gradient") else None
+
+
+def _without_mean(cell: Cell) -> str:
+    found = _summary(cell)
+    return f"{found['shape']}{found['limits'] or ''}{found['faults']}" if found else cell.text
+
+
+def _rounded(cell: Cell) -> str:
+    """A summary with two digits."""
+    if not _summary(cell):
+        return cell.text
+    return _LIMITS.sub(lambda m: f"[{float(m[1]):.2g}, {float(m[2]):.2g}]", cell.text)
+
+
+def _shorter(cell: Cell, room: int) -> Cell:
+    """A summary without its range, a local Jacobian without its size, where there is no room.
+
+    Counts of NaN and inf stay as long as they fit.
+    """
+    if display_width(cell.text) <= room:
+        return cell
+    if cell.role == "local":
+        return cell._replace(text=_SIZE.sub("", cell.text))
+    found = _summary(cell)
+    if not found:
+        return cell
+    shape, faults = found["shape"], found["faults"].removeprefix(",")
+    return cell._replace(text=shape + (faults if len(shape + faults) <= room else ""))
+
+
 def _cut_cell(cell: Cell, room: int) -> str:
-    """A cell in at most `room` columns; what tells a repeated label apart (``s.12``) stays."""
-    repeat = _REPEAT.search(cell.text) if cell.role == "name" else None
-    if repeat is None or display_width(cell.text) <= room:
-        return _cut(cell.text, room)
-    return _cut(cell.text[: repeat.start()], room - len(repeat[0])) + repeat[0]
+    """A cell in at most `room` columns.
+
+    The end of a name stays: it tells ``params['W1']`` from ``params['b1']``, and a repeated label
+    (``s.12``) from the others.
+    """
+    text = cell.text
+    if cell.role != "name" or display_width(text) <= room:
+        return _cut(text, room)
+    repeat = _REPEAT.search(text)
+    tail = max(room // 3, len(repeat[0]) if repeat else 0)
+    return _cut(text, room - tail) + _last(text, tail)
+
+
+def _last(text: str, room: int) -> str:
+    """The end of `text`, in at most `room` columns."""
+    start, used = len(text), 0
+    while start and used + _character_width(text[start - 1]) <= room:
+        start -= 1
+        used += _character_width(text[start])
+    return text[start:]
 
 
 def _cut(text: str, room: int) -> str:
