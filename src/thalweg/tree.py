@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
@@ -48,6 +49,13 @@ def _sorted_keys(tree: dict[Any, Any]) -> tuple[Any, ...]:
         return tuple(sorted(tree, key=lambda key: (type(key).__qualname__, repr(key))))
 
 
+@functools.lru_cache(maxsize=256)
+def _holds_nothing(kind: type) -> bool:
+    """Whether all objects of this type are leaves."""
+    inner = (dict, tuple, list, type(None))
+    return not (issubclass(kind, inner) or dataclasses.is_dataclass(kind))
+
+
 def branches(tree: Any) -> tuple[tuple[Any, ...], list[Any]] | None:
     """Keys and children of `tree`, or None where it is a leaf."""
     if isinstance(tree, dict):
@@ -68,7 +76,7 @@ def _flatten_into(
 ) -> Structure:
     if tree is None:
         return _NONE
-    found = branches(tree)
+    found = None if _holds_nothing(type(tree)) else branches(tree)
     if found is None:
         leaves.append((path, tree))
         return LEAF
@@ -83,7 +91,7 @@ def _flatten_into(
 
 def flatten_with_paths(tree: Any) -> tuple[list[tuple[tuple[Any, ...], Any]], Structure]:
     """Leaves of `tree` with the keys that lead to each, and the structure around them."""
-    if not isinstance(tree, (tuple, list, dict)) and branches(tree) is None and tree is not None:
+    if _holds_nothing(type(tree)):
         return [((), tree)], LEAF
     leaves: list[tuple[tuple[Any, ...], Any]] = []
     structure = _flatten_into(tree, (), leaves)
@@ -95,6 +103,8 @@ def flatten(tree: Any) -> tuple[list[Any], Structure]:
 
     None is a branch without leaves, as an optional parameter is.
     """
+    if _holds_nothing(type(tree)):
+        return [tree], LEAF
     leaves, structure = flatten_with_paths(tree)
     return [leaf for _, leaf in leaves], structure
 
@@ -132,6 +142,8 @@ def unflatten(structure: Structure, leaves: Iterable[Any]) -> Any:
         If the number of leaves differs from what the structure holds.
     """
     values = list(leaves)
+    if structure is LEAF and len(values) == 1:
+        return values[0]
     if len(values) != structure.n_leaves:
         raise TreeError(f"{structure!r} holds {structure.n_leaves} leaves, got {len(values)}")
     return _build(structure, iter(values))

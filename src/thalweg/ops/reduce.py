@@ -172,7 +172,7 @@ def _reduce(
     **params: Any,
 ) -> Any:
     """One reduction, in its plain or its masked form."""
-    axes, keepdims = normalise_axes(axis, np.ndim(x)), bool(keepdims)
+    axes, keepdims = normalise_axes(axis, x.ndim), bool(keepdims)
     if where is True and initial is NOT_GIVEN:
         return plain(x, axes=axes, keepdims=keepdims, **params)
     start: tuple[Any, ...] = () if initial is NOT_GIVEN or initial is None else (initial,)

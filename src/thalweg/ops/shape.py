@@ -137,7 +137,7 @@ def _transpose(a: Any, axes: tuple[int, ...]) -> Any:
 
 
 def transpose(a: Any, axes: Any = None) -> Any:
-    ndim = np.ndim(a)
+    ndim = a.ndim
     if axes is None:
         return _transpose(a, tuple(range(ndim))[::-1])
     axes = normalize_axis_tuple(axes, ndim)
@@ -191,7 +191,7 @@ def rollaxis(a: Any, axis: int, start: int = 0) -> Any:
 def broadcast_to(array: Any, shape: Any, subok: bool = False) -> Any:
     static("np.broadcast_to", shape=shape)
     shape = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
-    return array if np.shape(array) == shape else BROADCAST_TO(array, shape=shape)
+    return array if array.shape == shape else BROADCAST_TO(array, shape=shape)
 
 
 @implements(np.broadcast_arrays)

@@ -101,7 +101,7 @@ def _spread(
     x = x if dtype is None else astype(x, dtype)
     static(f"np.{primitive.name}", ddof=ddof)
     if where is True and centre is NOT_GIVEN:
-        axes = normalise_axes(axis, np.ndim(x))
+        axes = normalise_axes(axis, x.ndim)
         return primitive(x, axes=axes, keepdims=bool(keepdims), ddof=ddof)
     if centre is NOT_GIVEN:
         centre = np.mean(x, axis=axis, keepdims=True, where=where)
