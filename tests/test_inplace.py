@@ -95,7 +95,7 @@ VIEWS = {
     "array-no-copy": lambda x: np.array(x, copy=None, like=x),
     "asarray": lambda x: np.asarray(x, like=x),
     "np.copy": np.copy,
-    "reshape-copy": lambda x: x.reshape(4, 3, copy=True),
+    "reshape-copy": lambda x: np.array(x.reshape(4, 3), like=x),
     "tile": lambda x: np.tile(x, 1),
     "repeat": lambda x: x.repeat(1),
     "concatenate": lambda x: np.concatenate([x]),

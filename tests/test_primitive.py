@@ -187,7 +187,7 @@ def test_a_chain_of_kinds():
 def test_ufunc_and_call_form():
     own_sin = tw.primitive(np.sin, local=lambda out, x: kinds.Diagonal(np.cos(x)))
     assert tw.grad(own_sin)(0.0) == 1.0
-    assert own_sin.name == "numpy.sin"
+    assert own_sin.name.endswith(".sin")  # NumPy 2.0's ufuncs do not know their module
 
 
 def test_vmap_goes_example_by_example():

@@ -6,9 +6,9 @@ it is made read-only until the outermost trace of the thread has ended: writing 
 error at the user's line, never a wrong gradient.
 
 A part of a larger array (a batch of the data) is copied up to 16 MiB: to lock it is to lock the
-rest, where another thread may be filling in the next batch. So is an array whose memory is not NumPy's own, because
-NumPy would not let us make it writeable again. What cannot be seen: a write through a view of a
-locked array that was made before the trace.
+rest, where another thread may be filling in the next batch. So is an array whose memory is not
+NumPy's own, because NumPy would not let us make it writeable again. What cannot be seen: a write
+through a view of a locked array that was made before the trace.
 """
 
 from __future__ import annotations
