@@ -291,9 +291,9 @@ def test_narrow_tables_drop_what_tells_least():
     assert "mean" not in middle
     assert "(3, 4) in [0.12" in middle
     assert "matmul left 80×12" in middle
-    # In 80 columns: whole shapes, never half of a range; NaN is told as long as there is room.
+    # In 80 columns: whole shapes, never half of a range; that there is NaN is still told.
     assert " in [" not in narrow
-    assert "(20, 3) 1 nan" in narrow
+    assert "(20, 4) nan" in narrow
     assert re.search(r"x @ para\S*…\S*\w\"\]", narrow)  # names keep their end
 
 

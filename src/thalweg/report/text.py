@@ -265,7 +265,7 @@ def _rounded(cell: Cell) -> str:
 def _shorter(cell: Cell, room: int) -> Cell:
     """A summary without its range, a local Jacobian without its size, where there is no room.
 
-    Counts of NaN and inf stay as long as they fit.
+    That there are NaN or inf, and how many, stays as long as it fits.
     """
     if display_width(cell.text) <= room:
         return cell
@@ -275,7 +275,8 @@ def _shorter(cell: Cell, room: int) -> Cell:
     if not found:
         return cell
     shape, faults = found["shape"], found["faults"].removeprefix(",")
-    return cell._replace(text=shape + (faults if len(shape + faults) <= room else ""))
+    forms = (shape + faults, shape + "".join(f" {word}" for word in re.findall("nan|inf", faults)))
+    return cell._replace(text=next((form for form in forms if len(form) <= room), shape))
 
 
 def _cut_cell(cell: Cell, room: int) -> str:
