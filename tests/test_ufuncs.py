@@ -134,3 +134,50 @@ def test_exprel_far_out():
     with np.errstate(all="ignore"):
         assert tw.grad(sp.exprel)(-1e200) == 0.0
         assert tw.grad(sp.exprel)(1e200) == np.inf
+
+
+@pytest.mark.parametrize("zero", [0, 0.0, -0.0, False, 0j, np.float32(0)])
+def test_division_by_a_number_that_is_zero_is_numpys(zero):
+    x, t = np.array([1.0, -2.0]), np.array([1.0, 3.0])
+    with np.errstate(all="ignore"):
+        np.testing.assert_array_equal(tw.vjp(lambda x: x / zero, x)[0], x / zero)
+        _, tangent = tw.jvp(lambda x: x / zero, (x,), (t,))
+        gradient = tw.grad(lambda x: np.sum(np.real(x / zero)))(x)
+    if zero == 0j and type(zero) is complex:
+        assert np.all(np.isnan(tangent)) and np.all(np.isnan(gradient))
+    else:
+        infinite = np.copysign(np.inf, zero)
+        np.testing.assert_array_equal(tangent, [infinite, infinite])
+        np.testing.assert_array_equal(gradient, [infinite, infinite])
+
+
+@pytest.mark.parametrize(
+    ("f", "leading", "factor"),
+    [
+        (sp.erfcx, -1 / np.sqrt(np.pi), 2.0),  # f′ → c x^−p, the second column c, the third p
+        (sp.dawsn, -0.5, 2.0),
+        (sp.i0e, -0.5 / np.sqrt(2 * np.pi), 1.5),
+        (sp.i1e, -0.5 / np.sqrt(2 * np.pi), 1.5),
+    ],
+)
+def test_slopes_far_out(f, leading, factor):
+    for x in (1e9, 1e60):
+        np.testing.assert_allclose(tw.grad(f)(x), leading * x**-factor, rtol=1e-8)
+        second = -factor * leading * x ** (-factor - 1)
+        np.testing.assert_allclose(tw.hvp(f, (x,), (1.0,)), second, rtol=1e-8)
+    for x in (1e200, np.inf):
+        assert abs(tw.grad(f)(x)) < 1e-250
+        assert tw.hvp(f, (x,), (1.0,)) == 0
+    if f is not sp.erfcx:
+        assert abs(tw.grad(f)(-1e9)) == abs(tw.grad(f)(1e9))
+    # The two formulas meet.
+    for border in (25.0, 3000.0):
+        low, high = (tw.grad(f)(border * (1 + s * 1e-13)) for s in (-1, 1))
+        np.testing.assert_allclose(low, high, rtol=1e-8)
+
+
+def test_inverse_of_boxcox_in_its_parameter_far_out():
+    slope = tw.grad(lambda lam, y: sp.inv_boxcox(y, lam))
+    exact = -np.cbrt(3e200) * (np.log(3e200) - 1) / 9
+    np.testing.assert_allclose(slope(3.0, 1e200), exact, rtol=1e-12)
+    np.testing.assert_allclose(slope(1e-9, 2.0), -2 * np.exp(2), rtol=1e-8)

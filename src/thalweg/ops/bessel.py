@@ -27,6 +27,29 @@ def _decay(x: Any) -> Any:
     return np.sign(np.real(x))
 
 
+_FAR = 3e3
+
+
+def _slope_far_out(out: Any, x: Any, series: tuple[float, ...]) -> Any:
+    """out · (−1/2x + series₂/x² + …): the derivative of e^−|x| I(x) by its expansion at ∞."""
+    inverse = 1 / np.where(np.greater(np.abs(x), _FAR), np.abs(x), _FAR)
+    total: Any = 0.0
+    for coefficient in series[::-1]:
+        total = (total + coefficient) * inverse
+    return _decay(x) * out * total
+
+
+def _scaled_slope(series: tuple[float, ...], near: Any) -> Any:
+    """The derivative of i0e or i1e: `near` cancels far out, and its neighbours overflow there."""
+
+    def slope(out: Any, x: Any) -> Any:
+        far = np.greater(np.abs(x), _FAR)
+        close = near(out, np.where(far, 1.0, x)) - _decay(x) * out
+        return np.where(far, _slope_far_out(out, x, series), close)
+
+    return slope
+
+
 # ---- order 0 and 1 ------------------------------------------------------------------------
 
 J0: Primitive = elementwise("j0", sp.j0, (lambda out, x: -J1(x),), tex="J_0({0})")
@@ -38,13 +61,19 @@ Y1: Primitive = elementwise(
 I0: Primitive = elementwise("i0", sp.i0, (lambda out, x: I1(x),), tex="I_0({0})")
 I1: Primitive = elementwise("i1", sp.i1, (lambda out, x: 0.5 * (I0(x) + IV(2, x)),), tex="I_1({0})")
 I0E: Primitive = elementwise(
-    "i0e", sp.i0e, (lambda out, x: I1E(x) - _decay(x) * out,), tex="e^{{-|{0}|}} I_0({0})",
+    "i0e",
+    sp.i0e,
+    (_scaled_slope((-1 / 2, -1 / 8, -1 / 8, -25 / 128), lambda out, x: I1E(x)),),
+    tex="e^{{-|{0}|}} I_0({0})",
     domain=POSITIVE,
-)  # fmt: skip
+)
 I1E: Primitive = elementwise(
-    "i1e", sp.i1e, (lambda out, x: 0.5 * (I0E(x) + IVE(2, x)) - _decay(x) * out,),
-    tex="e^{{-|{0}|}} I_1({0})", domain=POSITIVE,
-)  # fmt: skip
+    "i1e",
+    sp.i1e,
+    (_scaled_slope((-1 / 2, 3 / 8, 3 / 8, 63 / 128), lambda out, x: 0.5 * (I0E(x) + IVE(2, x))),),
+    tex="e^{{-|{0}|}} I_1({0})",
+    domain=POSITIVE,
+)
 K0: Primitive = elementwise("k0", sp.k0, (lambda out, x: -K1(x),), tex="K_0({0})", domain=POSITIVE)
 K1: Primitive = elementwise(
     "k1", sp.k1, (lambda out, x: -0.5 * (K0(x) + KV(2, x)),), tex="K_1({0})", domain=POSITIVE
