@@ -16,7 +16,7 @@ from thalweg.graph.node import Node, input_node
 from thalweg.graph.primitive import PRIMITIVES, Labels, Primitive
 from thalweg.graph.spec import Spec
 from thalweg.graph.verify import verify
-from thalweg.guards import recording
+from thalweg.guards import Recording
 from thalweg.transforms.batch import batch
 from thalweg.tree import flatten
 
@@ -26,7 +26,7 @@ X = RNG.standard_normal((3, 4))
 
 def graph_of(f, *args):
     inputs = [input_node(x) for x in args]
-    with recording() as guards:
+    with Recording() as guards:
         result = f(*[Array(x) for x in inputs])
     outputs = [x._node if type(x) is Array else x for x in flatten(result)[0]]
     return between(inputs, outputs, guards)

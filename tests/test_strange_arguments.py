@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import collections
+import concurrent.futures
+import contextlib
+import gc
+import signal
 
 import numpy as np
 import pytest
 
 import thalweg as tw
-from thalweg.errors import DtypeError, TreeError
+from thalweg import guards
+from thalweg.errors import DtypeError, TracingError, TreeError
+from thalweg.graph.node import Node
 
 X = np.array([1.0, 2.0, 3.0])
 
@@ -74,3 +80,61 @@ def test_dicts_of_other_kinds():
 def test_keys_that_cannot_be_compared():
     _, pull = tw.vjp(lambda p: {1: p[1], "a": 2.0 * p["a"]}, {"a": 3.0, 1: 2.0})
     assert pull({"a": 1.0, 1: 5.0})[0] == {1: 5.0, "a": 2.0}
+
+
+class Interrupted(BaseException):
+    pass
+
+
+def test_an_interruption_at_any_moment_leaves_no_trace_behind():
+    """What Ctrl-C leaves half entered is found when the next trace begins."""
+    wide = np.ones(50_000)
+
+    def work(seconds):
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+        while True:
+            tw.grad(lambda x: np.sum(tw.grad(lambda y: np.sum(y * y))(x)))(X)
+            tw.grad(lambda x: np.sum(x * wide))(wide)
+            tw.vmap(lambda x: x if x > 0 else -x)(X)
+
+    def interrupt(*_):
+        raise Interrupted
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        for k in range(500):
+            with pytest.raises(Interrupted):
+                work(1e-5 + 7e-7 * k)
+            assert guards.depth() == 0
+            tw.grad(np.sin)(1.0)
+            assert wide.flags.writeable
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_a_branch_in_a_thread_of_its_own_is_not_taken_for_all_examples():
+    def f(x):
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            return pool.submit(lambda: x * 2.0 if x > 1.5 else x * 3.0).result()
+
+    assert tw.grad(f)(1.0) == 3.0
+    with pytest.raises(TracingError, match="thread"):
+        tw.vmap(f)(X)
+    assert guards.depth() == 0
+
+
+def test_a_refused_assignment_keeps_nothing_alive():
+    def f(x):
+        buffer = np.zeros(3)
+        buffer[0] = x[0]
+        return np.sum(buffer)
+
+    gc.collect()
+    gc.disable()
+    try:
+        before = sum(type(thing) is Node for thing in gc.get_objects())
+        with contextlib.suppress(TracingError):
+            tw.grad(f)(X)
+        assert sum(type(thing) is Node for thing in gc.get_objects()) == before
+    finally:
+        gc.enable()

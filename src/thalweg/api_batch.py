@@ -12,7 +12,7 @@ from thalweg.array import Array
 from thalweg.errors import ShapeError, TracingError, TreeError
 from thalweg.graph.graph import between
 from thalweg.graph.node import Node, describe_origin, input_node, retire
-from thalweg.guards import depth, recording
+from thalweg.guards import Recording, depth
 from thalweg.tracing import leave, own, path_text, result_leaves
 from thalweg.transforms.batch import batch
 from thalweg.tree import Structure, branches, flatten_with_paths, unflatten
@@ -71,7 +71,7 @@ def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callable
         }
         inputs = {i: input_node(_example(x)) for i, x in fronts.items()}
         called = [Array(inputs[i]) if i in inputs else leaf for i, leaf in enumerate(leaves)]
-        with recording(apart=True) as guards:
+        with Recording(apart=True) as guards:
             result = f(*unflatten(structure, called), **kwargs)
         outputs, out_structure = result_leaves(result)
         graph = between(list(inputs.values()), outputs, guards)

@@ -2,67 +2,124 @@
 
 from __future__ import annotations
 
+import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from types import FrameType
+from typing import Any, NamedTuple
 
+from thalweg.errors import TracingError
 from thalweg.graph import constants
 from thalweg.graph.graph import Guard
 from thalweg.graph.node import Node, Origin, user_frame
 
-__all__ = ["Guard", "depth", "record_guard", "recording"]
+__all__ = ["Guard", "Recording", "depth", "record_guard"]
+
+
+class _Trace(NamedTuple):
+    guards: list[Guard]
+    apart: bool
+    copying: bool  # this trace, or one around it, outlives the call
+    frame: FrameType  # where it was begun: it is under way as long as this frame runs
 
 
 class _State(threading.local):
     def __init__(self) -> None:
-        self.stack: list[tuple[list[Guard], bool]] = []
+        self.stack: list[_Trace] = []
 
 
 _state = _State()
+#: Traces of examples that are under way, in all threads.
+_examples: set[int] = set()
+
+
+def _runs(frame: FrameType) -> bool:
+    at: FrameType | None = sys._getframe(1)
+    while at is not None:
+        if at is frame:
+            return True
+        at = at.f_back
+    return False
+
+
+def _under_way() -> list[_Trace]:
+    """The traces of this thread, the innermost last.
+
+    An interruption (Ctrl-C) can come between any two instructions, also while a trace is entered
+    or left. What it leaves behind is found here by its frame and dropped.
+    """
+    stack = _state.stack
+    while stack and not _runs(stack[-1].frame):
+        _drop(stack)
+    return stack
+
+
+def _drop(stack: list[_Trace]) -> None:
+    constants.settle(len(stack) - 1, len(stack) > 1 and stack[-2].copying)
+    _examples.discard(id(stack[-1].guards))
+    stack.pop()  # last: interrupted before this, it is done again
 
 
 def depth() -> int:
     """How many traces are under way in this thread."""
-    return len(_state.stack)
+    return len(_under_way()) if _state.stack else 0
 
 
 def record_guard(node: Node, answer: Any, origin: Origin | None = None) -> Any:
-    """Note that the trace depends on `answer` (asked at `origin`, or here); returns it."""
+    """Note that the trace depends on `answer` (asked at `origin`, or here); returns it.
+
+    Raises
+    ------
+    TracingError
+        If a thread without a trace asks while another one traces examples: `vmap` would never know.
+    """
     stack = _state.stack
-    if stack:
-        if origin is None:
-            frame = user_frame(2)
-            origin = (frame.f_code, frame.f_lasti)
-        guard = Guard(node, answer, origin)
-        for guards, apart in reversed(stack):
-            guards.append(guard)  # an outer trace depends on what an inner one was told
-            if apart:
-                break
+    if not stack:
+        if _examples:
+            raise TracingError(
+                "Python asked for a traced value in a thread of its own while a vmap is under way: "
+                "the answer would be taken for all examples.\n"
+                "  Branch outside of the thread, or write the choice with np.where."
+            )
+        return answer
+    if origin is None:
+        frame = user_frame(2)
+        origin = (frame.f_code, frame.f_lasti)
+    guard = Guard(node, answer, origin)
+    for trace in reversed(stack):
+        trace.guards.append(guard)  # an outer trace depends on what an inner one was told
+        if trace.apart:
+            break
     return answer
 
 
-@contextmanager
-def recording(apart: bool = False, copying: bool = False) -> Iterator[list[Guard]]:
-    """A trace: guards go to the list that is given; ended by any exception too.
+class Recording:
+    """A trace, as a context: guards go to the list that it gives; ended by any exception too.
 
     With `apart` outer traces are not told: what runs is an example, not what they are made of.
     With `copying` the graph outlives the call, so its constants are copied.
     """
-    stack = _state.stack
-    guards: list[Guard] = []
-    stack.append((guards, apart))
-    constants.begin(copying)
-    try:
-        yield guards
-    except ValueError as error:
-        if constants.locked() and "read-only" in str(error):
+
+    __slots__ = ("_apart", "_copying")
+
+    def __init__(self, apart: bool = False, copying: bool = False) -> None:
+        self._apart = apart
+        self._copying = copying
+
+    def __enter__(self) -> list[Guard]:
+        stack = _under_way()
+        copying = self._copying or (bool(stack) and stack[-1].copying)
+        guards: list[Guard] = []
+        stack.append(_Trace(guards, self._apart, copying, sys._getframe(1)))
+        if self._apart:
+            _examples.add(id(guards))
+        constants.settle(len(stack), copying)
+        return guards
+
+    def __exit__(self, _kind: Any, error: BaseException | None, _traceback: Any) -> None:
+        if isinstance(error, ValueError) and constants.locked() and "read-only" in str(error):
             error.add_note(
                 "A large array that takes part in a traced operation stays read-only until the "
                 "derivative is there, because the backward pass needs its value.\n"
                 "Write into a new array instead: w = w.copy() before w[…] = …, or w = w + 1."
             )
-        raise
-    finally:
-        stack.pop()
-        constants.end(copying)
+        _drop(_state.stack)

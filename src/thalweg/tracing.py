@@ -11,7 +11,7 @@ from thalweg.array import Array
 from thalweg.errors import DtypeError, TracingError, TreeError
 from thalweg.graph.constants import copied, hold
 from thalweg.graph.node import Node, input_node
-from thalweg.guards import Guard, depth, recording
+from thalweg.guards import Guard, Recording, depth
 from thalweg.tree import Structure, flatten, flatten_with_paths, unflatten
 
 __all__ = ["Run", "as_input", "leave", "own", "path_text", "result_leaves", "run"]
@@ -122,17 +122,19 @@ def run(
     structures: list[Structure] = []
     # What a nested call got is copied, not locked: the outer trace goes on after it.
     copy_inputs = copy or depth() > 0
-    with recording(copying=copy) as guards:
+    with Recording(copying=copy) as guards:
         for position in argnums:
             located, structure = flatten_with_paths(args[position])
             label = names[position] if names else f"argument {position}"
             handles = []
             for path, leaf in located:
-                text = path_text(label, path)
-                value = as_input(leaf, text)
+                if type(leaf) is np.ndarray and leaf.dtype.kind in "fc":  # as most are
+                    value = leaf
+                else:
+                    value = as_input(leaf, path_text(label, path))
                 if isinstance(value, np.ndarray):
                     value = copied(value) if copy_inputs else hold(value)
-                node = input_node(value, text if names else None)
+                node = input_node(value, path_text(label, path) if names else None)
                 inputs.append(node)
                 handles.append(Array(node))
             structures.append(structure)
@@ -141,9 +143,14 @@ def run(
             result = function(*called, **kwargs)
         except ValueError as error:
             # `numpy_array[0] = x` asks for float(x), and NumPy hides the answer in the cause.
-            if isinstance(error.__cause__, TracingError):
-                raise error.__cause__.with_traceback(error.__traceback__) from None
-            raise
+            cause, traceback = error.__cause__, error.__traceback__
+            if not isinstance(cause, TracingError):
+                raise
+            try:
+                error.__cause__ = None  # no cycle of the two, which would keep the trace alive
+                raise cause.with_traceback(traceback) from None
+            finally:
+                del cause, traceback
     aux = None
     if has_aux:
         if not (isinstance(result, tuple) and len(result) == 2):
@@ -153,11 +160,12 @@ def run(
         result, aux = result
     outputs, out_structure = result_leaves(result)
     nested = depth() > 0
-    aux_leaves, aux_structure = flatten(aux)
-    aux = unflatten(
-        aux_structure,
-        [leave(leaf._node, nested) if type(leaf) is Array else leaf for leaf in aux_leaves],
-    )
+    if has_aux:
+        aux_leaves, aux_structure = flatten(aux)
+        aux = unflatten(
+            aux_structure,
+            [leave(leaf._node, nested) if type(leaf) is Array else leaf for leaf in aux_leaves],
+        )
     return Run(inputs, structures, outputs, out_structure, aux, guards, nested)
 
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from thalweg.errors import DtypeError
 
-__all__ = ["begin", "beside", "copied", "end", "hold", "locked"]
+__all__ = ["beside", "copied", "hold", "locked", "settle"]
 
 #: Bytes up to which a copy is cheaper than thinking about it.
 _SMALL = 2**18
