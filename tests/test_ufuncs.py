@@ -143,8 +143,8 @@ def test_division_by_a_number_that_is_zero_is_numpys(zero):
         np.testing.assert_array_equal(tw.vjp(lambda x: x / zero, x)[0], x / zero)
         _, tangent = tw.jvp(lambda x: x / zero, (x,), (t,))
         gradient = tw.grad(lambda x: np.sum(np.real(x / zero)))(x)
-    if zero == 0j and type(zero) is complex:
-        assert np.all(np.isnan(tangent)) and np.all(np.isnan(gradient))
+    if type(zero) is complex:
+        assert np.all(np.isnan([tangent, gradient]))
     else:
         infinite = np.copysign(np.inf, zero)
         np.testing.assert_array_equal(tangent, [infinite, infinite])

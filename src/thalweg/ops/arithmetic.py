@@ -31,10 +31,19 @@ MULTIPLY = elementwise(
     tex=r"{0} \cdot {1}",
     ufunc=np.multiply,
 )
+
+
+def _inverse(out: Any, x: Any, y: Any) -> Any:
+    if isinstance(y, (int, float, complex)) and y == 0:  # Python raises where NumPy gives inf
+        with np.errstate(all="ignore"):
+            return np.divide(1.0, y).item()
+    return 1 / y
+
+
 DIVIDE = elementwise(
     "divide",
     operator.truediv,
-    (lambda out, x, y: 1 / y, lambda out, x, y: -out / y),
+    (_inverse, lambda out, x, y: -out / y),
     gate="/",
     tex=r"\frac{{{0}}}{{{1}}}",
     ufunc=np.true_divide,
