@@ -7,10 +7,11 @@ and the transpose of a contraction is a contraction again.
 
 from __future__ import annotations
 
+import functools
 import math
 import string
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -35,37 +36,70 @@ def _einsum_value(*operands: Any, inputs: tuple[str, ...], output: str, optimize
     return np.einsum(subscripts, *operands, optimize=len(operands) > 2)[()]
 
 
-def _without(x: Any, letters: str, dropped: set[str]) -> tuple[Any, str]:
-    """x summed over the letters that nothing else has."""
-    if not dropped:
-        return x, letters
-    axes = tuple(i for i, letter in enumerate(letters) if letter in dropped)
-    return np.sum(x, axis=axes), "".join(letter for letter in letters if letter not in dropped)
+class _Plan(NamedTuple):
+    """How two operands are contracted: which of their axes are summed first, in which order the
+    rest comes, and the letters of the four groups of axes of the matrix product."""
+
+    summed: tuple[tuple[int, ...], tuple[int, ...]]
+    orders: tuple[tuple[int, ...], tuple[int, ...]]
+    batch: str
+    rows: str
+    inner: str
+    columns: str
+    back: tuple[int, ...]
+
+
+@functools.lru_cache(maxsize=1024)
+def _plan(left: str, right: str, output: str) -> _Plan:
+    kept = [
+        "".join(k for k in mine if k in other or k in output)
+        for mine, other in ((left, right), (right, left))
+    ]
+    a, b = kept
+    batch = "".join(k for k in a if k in b and k in output)
+    inner = "".join(k for k in a if k in b and k not in output)
+    rows = "".join(k for k in a if k not in b)
+    columns = "".join(k for k in b if k not in a)
+    if inner:
+        wanted = (batch + rows + inner, batch + inner + columns)
+    else:  # a product entry by entry
+        wanted = tuple("".join(k for k in output if k in letters) for letters in kept)  # type: ignore[assignment]
+    made = batch + rows + columns
+    return _Plan(
+        tuple(
+            tuple(i for i, k in enumerate(mine) if k not in letters)
+            for mine, letters in zip((left, right), kept, strict=True)
+        ),  # type: ignore[arg-type]
+        tuple(
+            tuple(letters.index(k) for k in order)
+            for letters, order in zip(kept, wanted, strict=True)
+        ),  # type: ignore[arg-type]
+        batch,
+        rows,
+        inner,
+        columns,
+        tuple(made.index(k) for k in output),
+    )
 
 
 def _two(inputs: tuple[str, ...], output: str, a: Any, b: Any) -> Any:
-    """A contraction of two operands as one (batched) matrix product."""
+    """A contraction of two operands as one (batched) matrix product, or as a plain one."""
     left, right = inputs
+    plan = _plan(left, right, output)
     sizes = dict(zip(left, a.shape, strict=True))
     for letter, n in zip(right, b.shape, strict=True):
         if sizes.setdefault(letter, n) != n:  # a stretched axis of size 1
             return np.einsum(f"{left},{right}->{output}", a, b)[()]
-    a, left = _without(a, left, set(left) - set(right) - set(output))
-    b, right = _without(b, right, set(right) - set(left) - set(output))
-    batch = [letter for letter in left if letter in right and letter in output]
-    inner = [letter for letter in left if letter in right and letter not in output]
-    rows = [letter for letter in left if letter not in right]
-    columns = [letter for letter in right if letter not in left]
-
-    def matrix(x: Any, letters: str, first: list[str], second: list[str]) -> Any:
-        x = np.transpose(x, [letters.index(letter) for letter in (*batch, *first, *second)])
-        shape = [sizes[letter] for letter in batch]
-        return np.reshape(x, (*shape, *(math.prod(sizes[k] for k in g) for g in (first, second))))
-
-    product = np.matmul(matrix(a, left, rows, inner), matrix(b, right, inner, columns))
-    letters = (*batch, *rows, *columns)
-    product = np.reshape(product, [sizes[letter] for letter in letters])
-    return np.transpose(product, [letters.index(letter) for letter in output])[()]
+    a = (a.sum(axis=plan.summed[0]) if plan.summed[0] else a).transpose(plan.orders[0])
+    b = (b.sum(axis=plan.summed[1]) if plan.summed[1] else b).transpose(plan.orders[1])
+    if not plan.inner:
+        a = a.reshape([sizes[k] if k in left else 1 for k in output])
+        return np.multiply(a, b.reshape([sizes[k] if k in right else 1 for k in output]))
+    shape = [sizes[k] for k in plan.batch]
+    n, m, k = (math.prod([sizes[k] for k in g]) for g in (plan.rows, plan.columns, plan.inner))
+    product = np.matmul(a.reshape((*shape, n, k)), b.reshape((*shape, k, m)))
+    product = product.reshape([sizes[k] for k in plan.batch + plan.rows + plan.columns])
+    return product.transpose(plan.back)[()]
 
 
 def _einsum_local(
