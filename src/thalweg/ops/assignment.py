@@ -13,6 +13,7 @@ import numpy as np
 from thalweg.errors import DtypeError
 from thalweg.graph.node import Node
 from thalweg.graph.primitive import lookup
+from thalweg.ops._checks import settled
 from thalweg.ops.index import add_at, along_axis, as_array, getitem, setitem
 
 __all__ = ["REWRITES", "set_flat", "write_at"]
@@ -33,11 +34,6 @@ def _flat(x: Any) -> Any:
     return np.reshape(x, (x.size,))
 
 
-def _plain(value: Any) -> Any:
-    """The value of a mask or of positions: they choose entries and carry no gradient."""
-    return value.value if type(value) is Node else value
-
-
 def _cycled(values: Any, count: int) -> Any:
     """The first `count` of the values in order, begun again where they run out."""
     values = as_array(values)
@@ -50,7 +46,7 @@ def _cycled(values: Any, count: int) -> Any:
 
 @_rewrites(np.put, "a")
 def _put(a: Any, ind: Any, v: Any, mode: str = "raise") -> Any:
-    positions = np.ravel(np.asarray(_plain(ind)))
+    positions = np.ravel(np.asarray(settled(ind)))
     if positions.dtype.kind == "b":
         positions = positions.astype(np.intp)
     if mode == "wrap":
@@ -73,7 +69,7 @@ def _place(arr: Any, mask: Any, vals: Any) -> Any:
 
 
 def _mask(mask: Any, like: Any) -> Any:
-    chosen = np.asarray(_plain(mask))
+    chosen = np.asarray(settled(mask))
     if chosen.size != like.size:
         raise ValueError("place: mask and data must be the same size")
     return chosen
@@ -81,7 +77,7 @@ def _mask(mask: Any, like: Any) -> Any:
 
 @_rewrites(np.putmask, "a")
 def _putmask(a: Any, /, mask: Any, values: Any) -> Any:
-    chosen = np.asarray(_plain(mask))
+    chosen = np.asarray(settled(mask))
     if chosen.size != a.size:
         raise ValueError("putmask: mask and data must be the same size")
     positions = np.flatnonzero(chosen)
@@ -109,8 +105,8 @@ def _copyto(dst: Any, src: Any, casting: Any = "same_kind", where: Any = True) -
 @_rewrites(np.put_along_axis, "arr")
 def _put_along_axis(arr: Any, indices: Any, values: Any, axis: Any) -> Any:
     if axis is None:
-        return np.reshape(setitem(_flat(arr), np.ravel(_plain(indices)), values), arr.shape)
-    return setitem(arr, along_axis(arr.shape, np.asarray(_plain(indices)), axis), values)
+        return np.reshape(setitem(_flat(arr), np.ravel(settled(indices)), values), arr.shape)
+    return setitem(arr, along_axis(arr.shape, np.asarray(settled(indices)), axis), values)
 
 
 @_rewrites(np.fill_diagonal, "a")
@@ -129,7 +125,7 @@ def _fill_diagonal(a: Any, val: Any, wrap: bool = False) -> Any:
 
 def set_flat(x: Any, index: Any, value: Any) -> Any:
     """x after ``x.flat[index] = value``: values are begun again where they run out."""
-    positions = np.arange(x.size)[_plain(index)]
+    positions = np.arange(x.size)[settled(index)]
     count = int(np.size(positions))
     if count == 0:
         return x
@@ -143,7 +139,7 @@ def write_at(ufunc: np.ufunc, x: Any, indices: Any, *operand: Any) -> Any:
         return add_at(x, indices, _castable(x, *operand))
     if ufunc is np.subtract:
         return add_at(x, indices, np.negative(_castable(x, *operand)))
-    index = tuple([_plain(part) for part in (indices if type(indices) is tuple else (indices,))])
+    index = tuple([settled(part) for part in (indices if type(indices) is tuple else (indices,))])
     positions = np.reshape(np.arange(x.size), x.shape)[index]
     shape = positions.shape
     positions = positions.ravel()

@@ -14,6 +14,7 @@ from thalweg.errors import NoRuleError
 from thalweg.graph.kinds import Kind, Take
 from thalweg.graph.node import Node
 from thalweg.graph.primitive import Labels, Primitive, implements, register
+from thalweg.ops._checks import holds
 from thalweg.ops.index import add_at, along_axis, as_array, getitem
 from thalweg.ops.reduce import normalise_axes
 
@@ -29,6 +30,11 @@ def _within(indices: Any, size: int, mode: str) -> Any:
     if mode == "clip":
         return np.minimum(np.maximum(indices, 0), size - 1)
     raise ValueError(f"clipmode must be one of 'clip', 'raise', or 'wrap' (got {mode!r})")
+
+
+def _outside(numbers: Any, size: int) -> bool:
+    """Whether one of the numbers is not among 0 … size − 1."""
+    return holds(np.any(np.logical_or(np.less(numbers, 0), np.greater_equal(numbers, size))))
 
 
 @implements(np.take)
@@ -58,8 +64,7 @@ def take_along_axis(arr: Any, indices: Any, axis: Any = -1) -> Any:
 def choose(a: Any, choices: Any, out: Any = None, mode: str = "raise") -> Any:
     a = as_array(a)
     given = [as_array(x) for x in choices]
-    numbers = a.value if type(a) is Node else a
-    if mode == "raise" and np.any((numbers < 0) | (numbers >= len(given))):
+    if mode == "raise" and _outside(a, len(given)):
         raise ValueError("invalid entry in choice array")
     a = _within(a, len(given), mode)
     shape = np.broadcast_shapes(a.shape, *(x.shape for x in given))
@@ -145,9 +150,8 @@ def ix_(*args: Any) -> tuple[Any, ...]:
 def unravel_index(indices: Any, shape: Any, order: str = "C") -> tuple[Any, ...]:
     indices = as_array(indices)
     sizes = (shape,) if np.ndim(shape) == 0 else tuple(shape)
-    numbers = indices.value if type(indices) is Node else indices
-    if np.any((numbers < 0) | (numbers >= math.prod(sizes))):
-        raise ValueError(f"index {numbers} is out of bounds for array with size {math.prod(sizes)}")
+    if _outside(indices, math.prod(sizes)):
+        raise ValueError(f"an index is out of bounds for array with size {math.prod(sizes)}")
     found = []
     for n in reversed(sizes) if order == "C" else sizes:
         found.append(np.remainder(indices, n))
@@ -163,8 +167,7 @@ def ravel_multi_index(multi_index: Any, dims: Any, mode: Any = "raise", order: s
     total, stride = 0, 1
     pairs = list(zip(parts, sizes, modes, strict=True))
     for part, n, how in reversed(pairs) if order == "C" else pairs:
-        numbers = part.value if type(part) is Node else part
-        if how == "raise" and np.any((numbers < 0) | (numbers >= n)):
+        if how == "raise" and _outside(part, n):
             raise ValueError("invalid entry in coordinates array")
         total = total + _within(part, n, how) * stride
         stride *= n

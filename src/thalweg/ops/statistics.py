@@ -11,6 +11,7 @@ import numpy as np
 from thalweg.errors import NoRuleError
 from thalweg.graph.node import Node
 from thalweg.graph.primitive import Primitive, implements
+from thalweg.ops._checks import holds
 from thalweg.ops._families import static
 from thalweg.ops.index import getitem, setitem
 from thalweg.ops.reduce import (
@@ -314,10 +315,6 @@ _implement_quantile(np.nanpercentile, NANQUANTILE, True)
 # ---- average, cov, corrcoef -------------------------------------------------------------------
 
 
-def _values(x: Any) -> Any:
-    return x.value if type(x) is Node else x
-
-
 @implements(np.average)
 def average(
     a: Any,
@@ -335,7 +332,7 @@ def average(
         weights = weights if type(weights) is Node else np.asarray(weights)
         weights = _aligned_weights(a, weights, axis)
         scale = np.sum(weights, axis=axis, keepdims=keepdims, dtype=_weight_dtype(a, weights))
-        if np.any(_values(scale) == 0.0):
+        if holds(np.any(np.equal(scale, 0.0))):
             raise ZeroDivisionError("Weights sum to zero, can't be normalized")
         product = np.multiply(a, weights, dtype=_weight_dtype(a, weights))
         found = np.sum(product, axis=axis, keepdims=keepdims) / scale
@@ -381,7 +378,7 @@ def _observation_weights(weights: Any, n: int, name: str) -> Any:
         raise RuntimeError(f"cannot handle multidimensional {name}")
     if weights.shape[0] != n:
         raise RuntimeError(f"incompatible numbers of samples and {name}")
-    if np.any(_values(weights) < 0):
+    if holds(np.any(np.less(weights, 0))):
         raise ValueError(f"{name} cannot be negative")
     return weights
 
@@ -422,7 +419,7 @@ def cov(
         # With reliability weights the bias is corrected as for a sample of Σw²/Σw.
         correction = 1.0 if aweights is None else np.sum(weights * aweights) / factor
         factor = factor - ddof * correction
-    if _values(factor) <= 0:
+    if holds(np.less_equal(factor, 0)):
         warnings.warn("Degrees of freedom <= 0 for slice", RuntimeWarning, stacklevel=2)
         factor = 0.0
     deviation = x - np.expand_dims(centre, 1)

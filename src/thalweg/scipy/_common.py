@@ -10,7 +10,7 @@ import numpy as np
 
 from thalweg.array import unwrap, wrap
 from thalweg.errors import NoRuleError
-from thalweg.graph.node import Node
+from thalweg.ops._checks import holds
 from thalweg.ops._matrices import conj, operand, transposed
 from thalweg.ops.shape import astype
 from thalweg.ops.triangular import SOLVE_TRIANGULAR
@@ -39,7 +39,7 @@ def checked(x: Any, check_finite: bool) -> Any:
     x = operand(x)
     if x.dtype.kind not in "fc":
         x = astype(x, float)
-    if check_finite and not np.isfinite(x.value if type(x) is Node else x).all():
+    if check_finite and not holds(np.all(np.isfinite(x))):
         raise ValueError("array must not contain infs or NaNs")
     return x
 
