@@ -119,3 +119,42 @@ def test_it_saves_memory():
     kept, held = arrays(deep), arrays(tw.remat(deep))
     assert kept > 8 * 12  # every value of the chain
     assert held < 45  # 8 blocks' ends, and one block's inside (24) with its backward pass
+
+
+def test_the_inside_is_computed_once_more_for_all_operands():
+    calls = []
+
+    @tw.primitive
+    def counted(a, b):
+        calls.append(1)
+        return a * b
+
+    @counted.local
+    def _(out, a, b):
+        return tw.kinds.Diagonal(b), tw.kinds.Diagonal(a)
+
+    held = tw.remat(lambda a, b: counted(a, b))
+    assert tw.grad(held, (0, 1))(2.0, 3.0) == (3.0, 2.0)
+    assert len(calls) == 2
+
+
+def test_one_cotangent_again_and_elsewhere():
+    c = np.array([1.0, 2.0, 3.0, 4.0])
+    held = tw.remat(lambda x, w: np.sin(x) * w)
+    _, pull = tw.vjp(lambda x: held(x, x) + held(2.0 * x, np.cos(x)), X)
+    _, plain = tw.vjp(lambda x: np.sin(x) * x + np.sin(2.0 * x) * np.cos(x), X)
+    for _ in range(3):
+        np.testing.assert_allclose(pull(c)[0], plain(c)[0], rtol=1e-14)
+    seeds = np.eye(4)
+
+    def again(d):  # inside of another trace: the call is run again on nodes
+        return np.sum(pull(d * c)[0] + pull(c)[0])
+
+    np.testing.assert_allclose(
+        tw.jacobian(again)(c), np.array([np.sum(plain(e * c)[0]) for e in seeds]), rtol=1e-13
+    )
+
+
+def test_an_output_that_nothing_uses_brings_no_nan():
+    held = tw.remat(lambda x: (np.sqrt(x), x * x))
+    assert tw.grad(lambda x: held(x)[1])(0.0) == 0.0

@@ -8,6 +8,7 @@ under way, so any order works.
 from __future__ import annotations
 
 import functools
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -101,13 +102,30 @@ def _hold(call: Callable[..., Sequence[Any]], operands: Sequence[Any]) -> list[A
     return outputs
 
 
+_TAKEN = object()
+
+
 class _Memory:
-    """What the last pull gave: the operands' cotangents are asked for one by one."""
+    """What the last pull gave: the operands' cotangents are asked for one by one.
+
+    Held against what it was computed from: the same call can be pulled again, on other operands
+    (a batch, an outer trace) or in another thread.
+    """
 
     __slots__ = ("last",)
 
     def __init__(self) -> None:
-        self.last: tuple[Any, list[Any]] | None = None
+        self.last: tuple[tuple[Any, ...], list[Any]] | None = None
+
+    def take(self, key: tuple[Any, ...], i: int) -> Any:
+        """The cotangent of operand i from the pull that `key` describes, once; else `_TAKEN`."""
+        last = self.last
+        if last is None or len(last[0]) != len(key) or any(map(operator.is_not, last[0], key)):
+            return _TAKEN
+        found, last[1][i] = last[1][i], _TAKEN
+        if all(g is _TAKEN or g is None for g in last[1]):
+            self.last = None
+        return found
 
 
 def _local(i: int, out: Any, *operands: Any, graph: Graph, memory: _Memory) -> Kind:
@@ -129,18 +147,24 @@ def _local(i: int, out: Any, *operands: Any, graph: Graph, memory: _Memory) -> K
         )
 
     def pull(c: Any) -> Any:
-        last = memory.last
-        if last is None or last[0] is not c:
+        graph_wanted = as_graph or any(type(part) is Node for part in c)
+        key = (graph_wanted, *operands, *c)
+        found = memory.take(key, i)
+        if found is _TAKEN:
             inputs, outputs, options = replay()
-            graph_wanted = as_graph or any(type(part) is Node for part in c)
-            pulled = reverse(outputs, c, inputs, as_graph=graph_wanted, **options)
-            last = memory.last = (c, pulled)
-        found, last[1][i] = last[1][i], None
-        if all(g is None for g in last[1]):
-            memory.last = None
+            reached = [k for k, part in enumerate(c) if part is not None]
+            pulled = reverse(
+                [outputs[k] for k in reached],
+                [c[k] for k in reached],
+                inputs,
+                as_graph=graph_wanted,
+                **options,
+            )
+            memory.last = (key, pulled)
+            found = memory.take(key, i)
         return zeros_like(operands[i]) if found is None else found
 
-    return Custom(push, pull, "recompute")
+    return Custom(push, pull, "recompute", absent=True)
 
 
 def _batch(operands: Any, batched: Any, params: dict[str, Any]) -> Any:
