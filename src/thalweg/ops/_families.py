@@ -152,7 +152,7 @@ def static(function: str, **arguments: Any) -> None:
     """
     for name, value in arguments.items():
         parts = value if isinstance(value, (list, tuple)) else (value,)
-        if any(type(part) is Node for part in parts):
+        if Node in map(type, parts):
             raise NoRuleError(
                 f"{function}: no rule for a traced {name}. Where no derivative with respect to it "
                 f"is meant, pass thalweg.detach({name}) as a number: int(…), float(…) or "

@@ -26,7 +26,7 @@ def _batch_reshape(operands: Any, batched: Any, params: Any) -> Any:
 RESHAPE: Primitive = register(
     Primitive(
         name="reshape",
-        value=lambda x, shape: np.reshape(x, shape),
+        value=lambda x, shape: x.reshape(shape),
         local=lambda i, out, x, shape: Reshape(),
         labels=Labels("reshape", r"\operatorname{{reshape}}({0})"),
         batch=_batch_reshape,
@@ -35,7 +35,7 @@ RESHAPE: Primitive = register(
 TRANSPOSE: Primitive = register(
     Primitive(
         name="transpose",
-        value=lambda x, axes: np.transpose(x, axes),
+        value=lambda x, axes: x.transpose(axes),
         local=lambda i, out, x, axes: Transpose(axes),
         labels=Labels("transpose", r"{0}^\top"),
         batch=lambda operands, batched, params: TRANSPOSE(

@@ -55,6 +55,10 @@ __all__ = [
 ]
 
 
+#: From so many entries on it is their number that costs, not the calls.
+_MANY = 2048
+
+
 def zeros_like(end: Any) -> Any:
     """A zero tangent or cotangent for the end `end` of an edge."""
     return np.zeros(end.shape, end.dtype)
@@ -78,7 +82,7 @@ def conform(value: Any, end: Any) -> Any:
         value = (
             unbroadcast(value, shape)
             if _covers(value.shape, shape)
-            else np.broadcast_to(value, shape)
+            else _stretch(value, shape)
         )
     if value.dtype != end.dtype:
         if value.dtype.kind == "c" and end.dtype.kind != "c":
@@ -86,6 +90,15 @@ def conform(value: Any, end: Any) -> Any:
         if value.dtype != end.dtype:
             value = astype(value, end.dtype)
     return value
+
+
+def _stretch(c: Any, shape: tuple[int, ...]) -> Any:
+    """c broadcast to `shape`; values to few entries as a new array, which costs less than a view."""
+    if math.prod(shape) >= _MANY or not isinstance(c, (np.ndarray, np.generic)):
+        return np.broadcast_to(c, shape)
+    filled = np.empty(shape, c.dtype)
+    filled[...] = c
+    return filled
 
 
 def _covers(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
@@ -98,14 +111,10 @@ def _covers(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
 
 def _expand(c: Any, kind: SumOver, x: Any) -> Any:
     """A cotangent of a reduction with the reduced axes back (of size 1)."""
-    if kind.keepdims:
+    if kind.keepdims or not c.shape:  # what has no axes fits everywhere
         return c
-    shape = tuple(1 if i in kind.axes else n for i, n in enumerate(x.shape))
+    shape = tuple([1 if i in kind.axes else n for i, n in enumerate(x.shape)])
     return np.reshape(c, shape)
-
-
-#: From so many entries on, looking for NaN and inf costs less than choosing entry by entry.
-_MANY = 2048
 
 
 def _gated(mask: Any, product: Any) -> Any:
@@ -268,7 +277,7 @@ def _pull_dense(kind: BatchedDense, c: Any, x: Any, out: Any) -> Any:
 def _pull_sum(kind: SumOver, c: Any, x: Any) -> Any:
     c = _expand(c, kind, x)
     if kind.weights is None:
-        return np.broadcast_to(c, x.shape)
+        return _stretch(c, x.shape)
     pulled = c * kind.weights
     return _gated(kind.weights, pulled) if kind.routed else pulled
 
