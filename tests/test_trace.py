@@ -289,6 +289,8 @@ def test_narrow_tables_drop_what_tells_least():
     wide, middle, narrow = (render(t.record, width) for width in (250, 160, 80))
     assert "(3, 4) in [0.125, 0.125], mean 0.125" in wide
     assert "mean" not in middle
+    assert "[-1, -0.333333, 0.333333, 1]" in wide
+    assert "[-1, -0.333, 0" in render(t.record, 110)
     assert "(3, 4) in [0.12" in middle
     assert "matmul left 80×12" in middle
     # In 80 columns: whole shapes, never half of a range; that there is NaN is still told.
@@ -479,7 +481,8 @@ def test_to_dot(example, tmp_path):
     drawn(dot, tmp_path)
     assert dot.startswith("digraph trace {")
     assert dot.endswith("}\n")
-    assert '<font color="#1a7f37">3</font><br/><b>q</b>' in dot
+    name = '<b>+</b><br/><font point-size="9">q</font>'
+    assert f'<font color="#1a7f37">3</font><br/>{name}<br/><font color="#cf222e">-4<' in dot
     assert 'n0 -> n3 [label=<<font color="#cf222e">-4</font>>];' in dot
 
 

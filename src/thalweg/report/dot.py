@@ -13,7 +13,7 @@ __all__ = ["digraph"]
 
 _VALUE = "#1a7f37"
 _GRADIENT = "#cf222e"
-_LONGEST = 60
+_LONGEST = 36
 _XML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;"})
 
 
@@ -22,7 +22,7 @@ def digraph(record: Record) -> str:
     lines = [
         "digraph trace {",
         "  rankdir=LR;",
-        f"  label=<{_escape(record.function)}>;",
+        f"  label=<{_escape(record.function, 100)}>;",
         '  node [shape=ellipse, fontname="Helvetica", fontsize=11];',
         '  edge [fontname="Helvetica", fontsize=9];',
     ]
@@ -51,9 +51,12 @@ def _shape(node: TraceNode) -> str:
 
 
 def _label(record: Record, node: TraceNode) -> str:
-    rows = [_coloured(value_text(node.value), _VALUE), f"<b>{_escape(node.label)}</b>"]
-    if not node.is_input:
-        rows[1] += f" {_escape(node.gate)}"
+    name = _escape(node.label)
+    rows = [_coloured(value_text(node.value), _VALUE)]
+    if node.is_input:
+        rows.append(f"<b>{name}</b>")
+    else:  # the gate in the middle, as in a circuit; below it what the program calls it
+        rows += [f"<b>{_escape(node.gate)}</b>", f'<font point-size="9">{name}</font>']
     if node.upstream is not None:
         rows.append(_coloured(value_text(node.upstream), _GRADIENT))
     elif record.backward:
@@ -65,10 +68,10 @@ def _coloured(text: str, colour: str) -> str:
     return f'<font color="{colour}">{_escape(text)}</font>'
 
 
-def _escape(text: str) -> str:
+def _escape(text: str, longest: int = _LONGEST) -> str:
     """`text` as XML character data; control characters, which XML has no place for, as �."""
     text = " ".join(text.split()) or " "
-    if len(text) > _LONGEST:
-        text = text[: _LONGEST - 1] + "…"
+    if len(text) > longest:
+        text = text[: longest - 1] + "…"
     shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
     return shown.translate(_XML)

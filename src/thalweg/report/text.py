@@ -42,9 +42,9 @@ _GAP = "  "
 _SUMMARY = re.compile(
     r"(?P<shape>\([\d, ]*\))(?P<limits> (?:\|·\| )?in \[[^\]]*\])?(?:, mean [^,]*)?(?P<faults>.*)"
 )
-_LIMITS = re.compile(r"\[(\S+), (\S+)\]")
+_FRACTION = re.compile(r"-?\d+\.\d+(?:e[-+]\d+)?")
 _SIZE = re.compile(r" \d+×\d+$")
-_REPEAT = re.compile(r"\.\d{1,9}$")
+_REPEAT = re.compile(r"(?<!\d)\.\d{1,9}$")
 _NOT_RUN = "-"
 #: Nodes that `print` shows; `Trace.to_text` shows as many as one asks for.
 LIMIT = 200
@@ -256,10 +256,11 @@ def _without_mean(cell: Cell) -> str:
 
 
 def _rounded(cell: Cell) -> str:
-    """A summary with two digits."""
-    if not _summary(cell):
+    """A summary with two digits, the entries of an array with three; a single number as it is."""
+    if cell.role not in ("value", "gradient", "local") or "[" not in cell.text:
         return cell.text
-    return _LIMITS.sub(lambda m: f"[{float(m[1]):.2g}, {float(m[2]):.2g}]", cell.text)
+    digits = 2 if _summary(cell) else 3
+    return _FRACTION.sub(lambda found: f"{float(found[0]):.{digits}g}", cell.text)
 
 
 def _shorter(cell: Cell, room: int) -> Cell:
@@ -273,7 +274,7 @@ def _shorter(cell: Cell, room: int) -> Cell:
         return cell._replace(text=_SIZE.sub("", cell.text))
     found = _summary(cell)
     if not found:
-        return cell
+        return cell._replace(text=_rounded(cell))
     shape, faults = found["shape"], found["faults"].removeprefix(",")
     forms = (shape + faults, shape + "".join(f" {word}" for word in re.findall("nan|inf", faults)))
     return cell._replace(text=next((form for form in forms if len(form) <= room), shape))
