@@ -130,6 +130,8 @@ def run(
             for path, leaf in located:
                 if type(leaf) is np.ndarray and leaf.dtype.kind in "fc":  # as most are
                     value = leaf
+                elif type(leaf) is float:
+                    value = np.float64(leaf)
                 else:
                     value = as_input(leaf, path_text(label, path))
                 if isinstance(value, np.ndarray):

@@ -185,17 +185,17 @@ def _sublists(arguments: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
     return subscripts, tuple(arguments[2 * k] for k in range(pairs))
 
 
-def _explicit(subscripts: str, operands: tuple[Any, ...]) -> tuple[list[str], str]:
+@functools.lru_cache(maxsize=1024)
+def _explicit(subscripts: str, ndims: tuple[int, ...]) -> tuple[list[str], str]:
     """One string of letters an operand and one for the output, ``...`` and all else spelled out."""
     subscripts = subscripts.replace(" ", "")
     left, arrow, right = subscripts.partition("->")
     inputs = left.split(",")
-    if len(inputs) != len(operands):
-        raise ValueError(f"einsum: {len(inputs)} subscripts '{left}' for {len(operands)} operands")
+    if len(inputs) != len(ndims):
+        raise ValueError(f"einsum: {len(inputs)} subscripts '{left}' for {len(ndims)} operands")
     free = [k for k in string.ascii_letters if k not in subscripts]
     spelled, longest = [], 0
-    for part, x in zip(inputs, operands, strict=True):
-        ndim = len(x.shape)
+    for part, ndim in zip(inputs, ndims, strict=True):
         covered = ndim - len(part.replace("...", ""))
         if covered < 0 or (covered > 0 and "..." not in part):
             raise ValueError(f"einsum: subscripts '{part}' do not fit an operand of {ndim} axes")
@@ -229,7 +229,8 @@ def einsum(
     else:
         subscripts, operands = _sublists(arguments)
     operands = tuple(as_array(x) for x in operands)
-    inputs, output = _explicit(subscripts, operands)
+    spelled, output = _explicit(subscripts, tuple([len(x.shape) for x in operands]))
+    inputs = list(spelled)
     if isinstance(optimize, (list, tuple)):
         optimize = tuple(optimize)
     plain = []

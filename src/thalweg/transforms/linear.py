@@ -50,6 +50,7 @@ __all__ = [
     "pull",
     "pull_mask",
     "push",
+    "taken",
     "unbroadcast",
     "zeros_like",
 ]
@@ -79,11 +80,7 @@ def conform(value: Any, end: Any) -> Any:
     """`value` with the shape and dtype of `end`: summed or broadcast, cast, real part kept."""
     shape = end.shape
     if value.shape != shape:
-        value = (
-            unbroadcast(value, shape)
-            if _covers(value.shape, shape)
-            else _stretch(value, shape)
-        )
+        value = unbroadcast(value, shape) if _covers(value.shape, shape) else _stretch(value, shape)
     if value.dtype != end.dtype:
         if value.dtype.kind == "c" and end.dtype.kind != "c":
             value = np.real(value)
@@ -93,7 +90,7 @@ def conform(value: Any, end: Any) -> Any:
 
 
 def _stretch(c: Any, shape: tuple[int, ...]) -> Any:
-    """c broadcast to `shape`; values to few entries as a new array, which costs less than a view."""
+    """c broadcast to `shape`: where these are few entries, a new array costs less than a view."""
     if math.prod(shape) >= _MANY or not isinstance(c, (np.ndarray, np.generic)):
         return np.broadcast_to(c, shape)
     filled = np.empty(shape, c.dtype)
@@ -345,8 +342,8 @@ ROUTING = frozenset((Router, SumOver, Chain))
 def pull_mask(kind: Kind, mask: Any, x: Any, out: Any) -> Any:
     """Which entries of the pulled cotangent can be other than zero (None: all of them).
 
-    Zeros are structural where a branch was not taken (`Router`) or an entry lost (a routed
-    `SumOver`); they stay so through elementwise operations, reductions and reindexing, and end at
+    Zeros are structural where a branch was not taken (`Router`), an entry lost (a routed
+    `SumOver`) or was left out (a boolean `Take`); they stay so through elementwise operations, reductions and reindexing, and end at
     operations that mix entries.
     """
     form = type(kind)
@@ -361,6 +358,8 @@ def pull_mask(kind: Kind, mask: Any, x: Any, out: Any) -> Any:
         won = np.not_equal(kind.weights, 0)  # type: ignore[union-attr]
         won = won if mask is None else np.logical_and(won, _expand(mask, kind, x))  # type: ignore[arg-type]
         return np.broadcast_to(won, x.shape)
+    elif form is Take:
+        return taken(kind, mask, x)  # type: ignore[arg-type]
     if mask is None:
         return None
     if form in _ELEMENTWISE:
@@ -370,6 +369,17 @@ def pull_mask(kind: Kind, mask: Any, x: Any, out: Any) -> Any:
     if form is Reshape or form is Transpose or form is Put:
         return _reached(PULL[form](kind, _full(mask, out), x, out), x)
     return None
+
+
+def taken(kind: Take, mask: Any, x: Any) -> Any:
+    """`pull_mask` of x[m] with a boolean m of the shape of x: m itself. None for other indices."""
+    index = kind.index
+    if type(index) is not tuple or len(index) != 1:
+        return None
+    (chosen,) = index
+    if getattr(chosen, "dtype", None) != np.bool_ or chosen.shape != x.shape:
+        return None
+    return chosen if mask is None else setitem(np.zeros(x.shape, bool), index, mask)
 
 
 def _full(mask: Any, out: Any) -> Any:
