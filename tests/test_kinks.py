@@ -143,6 +143,27 @@ def test_sinc_at_zero_at_every_order():
         f = tw.grad(f)
 
 
+def test_boolean_indices():
+    x = np.array([[-1.0, 0.0], [4.0, np.nan]])
+    with np.errstate(all="ignore"):
+        for f, expected in (
+            (lambda x: np.sum(np.sqrt(x)[x > 0]), [[0, 0], [0.25, 0]]),
+            (lambda x: np.sum(np.compress((x > 0).ravel(), np.sqrt(x))), [[0, 0], [0.25, 0]]),
+            # Taken twice: the masks add up.
+            (lambda x: (lambda y: np.sum(y[x > 1]) + np.sum(y[x > 0]))(np.sqrt(x)),
+             [[0, 0], [0.5, 0]]),
+            # A mask behind the index: of what was taken only a part goes on.
+            (lambda x: np.sum(np.where(x[x < 9] > 0, np.sqrt(x)[x < 9], 0.0)), [[0, 0], [0.25, 0]]),
+            (lambda x: np.sum(np.extract(x > 0, np.sqrt(x))), [[0, 0], [0.25, 0]]),
+        ):  # fmt: skip
+            np.testing.assert_array_equal(tw.grad(f)(x), expected)
+            second = tw.grad(lambda x, f=f: np.sum(tw.grad(f)(x) ** 2))(x)
+            assert np.isfinite(second).all()
+            np.testing.assert_array_equal(
+                tw.jvp(tw.grad(f), (x,), (np.eye(2),))[1], np.zeros((2, 2))
+            )
+
+
 def test_masks_in_arrays():
     x = np.array([-1.0, 0.0, 4.0, np.nan, np.inf])
     with np.errstate(all="ignore"):

@@ -47,10 +47,10 @@ __all__ = [
     "ROUTING",
     "accumulate_take",
     "conform",
+    "mask_of_take",
     "pull",
     "pull_mask",
     "push",
-    "taken",
     "unbroadcast",
     "zeros_like",
 ]
@@ -343,8 +343,8 @@ def pull_mask(kind: Kind, mask: Any, x: Any, out: Any) -> Any:
     """Which entries of the pulled cotangent can be other than zero (None: all of them).
 
     Zeros are structural where a branch was not taken (`Router`), an entry lost (a routed
-    `SumOver`) or was left out (a boolean `Take`); they stay so through elementwise operations, reductions and reindexing, and end at
-    operations that mix entries.
+    `SumOver`) or was left out (a boolean `Take`); they stay so through elementwise operations,
+    reductions and reindexing, and end at operations that mix entries.
     """
     form = type(kind)
     if form is Router:
@@ -359,7 +359,7 @@ def pull_mask(kind: Kind, mask: Any, x: Any, out: Any) -> Any:
         won = won if mask is None else np.logical_and(won, _expand(mask, kind, x))  # type: ignore[arg-type]
         return np.broadcast_to(won, x.shape)
     elif form is Take:
-        return taken(kind, mask, x)  # type: ignore[arg-type]
+        return mask_of_take(kind, mask, x)  # type: ignore[arg-type]
     if mask is None:
         return None
     if form in _ELEMENTWISE:
@@ -371,15 +371,16 @@ def pull_mask(kind: Kind, mask: Any, x: Any, out: Any) -> Any:
     return None
 
 
-def taken(kind: Take, mask: Any, x: Any) -> Any:
-    """`pull_mask` of x[m] with a boolean m of the shape of x: m itself. None for other indices."""
+def mask_of_take(kind: Take, mask: Any, x: Any) -> Any:
+    """`pull_mask` of x[index]: what a boolean index of the shape of x leaves out is not reached."""
     index = kind.index
+    if mask is not None:
+        return _pull_take(kind, astype(mask, np.intp), x) > 0
     if type(index) is not tuple or len(index) != 1:
         return None
     (chosen,) = index
-    if getattr(chosen, "dtype", None) != np.bool_ or chosen.shape != x.shape:
-        return None
-    return chosen if mask is None else setitem(np.zeros(x.shape, bool), index, mask)
+    whole = getattr(chosen, "dtype", None) == np.bool_ and chosen.shape == x.shape
+    return chosen if whole else None
 
 
 def _full(mask: Any, out: Any) -> Any:

@@ -23,6 +23,7 @@ from thalweg.transforms.linear import (
     ROUTING,
     accumulate_take,
     conform,
+    mask_of_take,
     pull,
     pull_mask,
     zeros_like,
@@ -141,7 +142,7 @@ def reverse(
                 elif form is Zero:
                     g = None
                 elif form is Take and not as_graph and visit is None:
-                    sums.gather(operand, kind, c, x)
+                    sums.gather(operand, kind, c, x, mask)
                     continue
                 elif primitive.outputs:
                     g = conform(kind.pull(_parts(kind, c, acting)), x)  # type: ignore[union-attr, arg-type]
@@ -201,7 +202,7 @@ class _Sums:
             parts = self.waiting[operand] = [None] * len(operand.value)
         parts[k] = c if parts[k] is None else parts[k] + c
 
-    def gather(self, operand: Node, kind: Any, c: Any, x: Any) -> None:
+    def gather(self, operand: Node, kind: Any, c: Any, x: Any, mask: Any) -> None:
         """Add a gather's cotangent in place: x[i] in a loop stays linear in time."""
         buffer = self.waiting.get(operand)
         first = buffer is None
@@ -215,7 +216,10 @@ class _Sums:
             buffer[kind.index] = c
         else:
             accumulate_take(buffer, kind, c)
-        self.masks.pop(operand, None)
+        before = self.masks.pop(operand, None)
+        reached = mask_of_take(kind, mask, x)
+        if reached is not None and (first or before is not None):
+            self.masks[operand] = reached if first else np.logical_or(before, reached)
 
 
 def _parts(kind: Custom, c: list[Any], node: Node) -> tuple[Any, ...]:
