@@ -164,6 +164,23 @@ def test_boolean_indices():
             )
 
 
+def test_shares_of_a_tie_are_no_zeros():
+    one, ones = np.ones(1), np.ones(3)
+
+    def broadcast(x, y):
+        return np.sum(np.maximum(x * 2, y * 2))
+
+    for f, x, expected in (
+        (broadcast, one, ([3], ones)),
+        (lambda x, y: np.sum(np.maximum(x * 2, (y * 2)[y > 0])), ones, (ones, ones)),
+        (lambda x, y: np.sum(np.maximum(x * 2, (y * 2)[[0, 0, 1]])), ones, (ones, [2, 1, 0])),
+    ):
+        for got, want in zip(tw.grad(f, (0, 1))(x, ones), expected, strict=True):
+            np.testing.assert_array_equal(got, want)
+        nested = tw.grad(lambda s, f=f, x=x: np.sum(tw.grad(f)(s * x, ones * s)))(1.0)
+        assert np.isfinite(nested)
+
+
 def test_masks_in_arrays():
     x = np.array([-1.0, 0.0, 4.0, np.nan, np.inf])
     with np.errstate(all="ignore"):

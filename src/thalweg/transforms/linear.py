@@ -375,7 +375,7 @@ def mask_of_take(kind: Take, mask: Any, x: Any) -> Any:
     """`pull_mask` of x[index]: what a boolean index of the shape of x leaves out is not reached."""
     index = kind.index
     if mask is not None:
-        return _pull_take(kind, astype(mask, np.intp), x) > 0
+        return _pull_take(kind, _ones(mask), x) > 0
     if type(index) is not tuple or len(index) != 1:
         return None
     (chosen,) = index
@@ -387,11 +387,16 @@ def _full(mask: Any, out: Any) -> Any:
     return mask if getattr(mask, "shape", None) == out.shape else np.broadcast_to(mask, out.shape)
 
 
+def _ones(mask: Any) -> Any:
+    """A mask, or a router's entries (a half at a tie), as integers that can be added up."""
+    return astype(np.not_equal(mask, 0), np.intp)
+
+
 def _reached(mask: Any, x: Any) -> Any:
     """The mask on the operand's own entries: one that was broadcast is reached if any copy is."""
     if mask.shape == x.shape:
         return mask
-    return np.greater(unbroadcast(astype(mask, np.intp), x.shape), 0)
+    return np.greater(unbroadcast(_ones(mask), x.shape), 0)
 
 
 def accumulate_take(buffer: Any, kind: Take, c: Any) -> None:
