@@ -209,14 +209,26 @@ def test_derivation_sums_over_consumers_and_numbers_long_expressions():
 
 
 def test_an_output_that_is_closed_early_is_no_error():
-    command = f"{sys.executable} -c 'from thalweg.cli import main; main()' lecture | head -1"
+    program = "from thalweg.cli import main; import sys; sys.exit(main())"
     done = subprocess.run(
-        command.replace("main()'", "import sys; sys.exit(main())'"),
-        shell=True, capture_output=True, text=True, check=True,
+        ["bash", "-o", "pipefail", "-c", f"{sys.executable} -c '{program}' lecture | head -1"],
+ capture_output=True, text=True, check=True,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )  # fmt: skip
     assert done.stderr == ""
     assert done.stdout.startswith("0  Where")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is always full")
+def test_a_full_disk_is_said():
+    program = "from thalweg.cli import main; import sys; sys.exit(main())"
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", program, "explain", "x*y", "x=1", "y=2"],
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.strip() == "thalweg: cannot write: No space left on device"
 
 
 def test_an_ascii_terminal_gets_no_traceback():

@@ -76,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as leave:  # argparse: 0 after --help and --version, 2 after a mistake
         return int(leave.code or 0)
     width = None if sys.stdout.isatty() else 160
-    console = Console(width=width, highlight=False, markup=False, emoji=False)
+    console = _Output(width=width, highlight=False, markup=False, emoji=False)
     problems = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
     with warnings.catch_warnings():
         warnings.simplefilter("always", RuntimeWarning)  # overflow, division by zero: say so
@@ -98,6 +98,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         except BrokenPipeError:  # thalweg … | head
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
+        except OSError as error:  # a full disk
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            problems.print(f"thalweg: cannot write: {error.strerror or error}", style="red")
+            return 2
+
+
+class _Output(Console):
+    def on_broken_pipe(self) -> None:
+        """The reader of a pipe has gone: `main` knows what to do, rich would exit with 1."""
+        raise
 
 
 def _shower(problems: Console) -> Any:

@@ -115,7 +115,8 @@ def show(console: Console, traced: Trace) -> None:
         for line in lines:
             head, equals, result = line.rpartition(" = ")
             shown = Text.assemble(f"  {head}{equals}", (result, "red" if equals else "dim"))
-            console.print(shown, soft_wrap=True)
+            # A terminal breaks lines between words; a file keeps them whole.
+            console.print(shown, soft_wrap=not console.is_terminal)
 
 
 def _how_to_go_back(traced: Trace) -> str:

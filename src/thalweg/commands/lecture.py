@@ -22,6 +22,8 @@ examples:
 
 Values are green, gradients red.
 """
+#: Longer lines of prose are hard to read.
+_PROSE = 88
 
 
 def add(commands: Any) -> None:
@@ -49,9 +51,11 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 
 def _part(console: Console, part: lecture.Part) -> None:
-    console.print(Rule(f"{part.number}  {part.title}", align="left", style="bold"))
+    width = min(console.width, _PROSE)
+    title = Rule(f"{part.number}  {part.title}", align="left", style="bold")
+    console.print(title, width=width)
     for paragraph in part.text:
-        console.print(Padding(paragraph, (1, 2, 0, 2)))
+        console.print(Padding(paragraph, (1, 2, 0, 2)), width=width)
     for item in part.show():
         console.print()
         if isinstance(item, lecture.Exhibit):
@@ -59,7 +63,7 @@ def _part(console: Console, part: lecture.Part) -> None:
         elif isinstance(item, lecture.Table):
             console.print(_table(item))
         else:
-            console.print(Padding(item, (0, 2)))
+            console.print(Padding(item, (0, 2)), width=width)
     console.print()
 
 

@@ -43,7 +43,7 @@ _SUMMARY = re.compile(
     r"(?P<shape>\([\d, ]*\))(?P<limits> (?:\|·\| )?in \[[^\]]*\])?(?:, mean [^,]*)?(?P<faults>.*)"
 )
 _FRACTION = re.compile(r"-?\d+\.\d+(?:e[-+]\d+)?")
-_SIZE = re.compile(r" \d+×\d+$")
+_SIZE = re.compile(r" (\d+×\d+|\(.*\))$")
 _REPEAT = re.compile(r"(?<!\d)\.\d{1,9}$")
 _NOT_RUN = "-"
 #: Nodes that `print` shows; `Trace.to_text` shows as many as one asks for.
@@ -264,7 +264,7 @@ def _rounded(cell: Cell) -> str:
 
 
 def _shorter(cell: Cell, room: int) -> Cell:
-    """A summary without its range, a local Jacobian without its size, where there is no room.
+    """The cell without what tells least, where there is no room: a range, a size, a kind.
 
     That there are NaN or inf, and how many, stays as long as it fits.
     """
