@@ -249,3 +249,15 @@ def test_a_large_result_of_vjp_is_read_only():
     out = out.copy()
     out += 1.0
     assert pull(np.ones(out.shape))[0][0] == 1 - np.tanh(1.0) ** 2
+
+
+@pytest.mark.parametrize("quantile", [np.quantile, np.nanquantile])
+def test_the_order_of_a_quantile(quantile):
+    q = np.array([0.25, 0.5])
+
+    def f(x):
+        y = np.sum(quantile(x * x, q))
+        q[:] = 1.0
+        return y
+
+    np.testing.assert_array_equal(tw.grad(f)(np.array([1.0, 2.0, 3.0])), [1.0, 6.0, 0.0])

@@ -353,6 +353,32 @@ def add(path, text):
     path.write_text(path.read_text(encoding="utf-8") + "\n\n" + text, encoding="utf-8")
 
 
+def test_a_function_that_writes_to_its_operand():
+    @tw.primitive
+    def shifted(x):
+        x += 1.0
+        return x
+
+    shifted.local(lambda out, x: kinds.Identity())
+    x = np.array([1.0, 2.0])
+    with pytest.raises(ValueError, match="read-only"):
+        tw.grad(lambda x: np.sum(x * x) + np.sum(shifted(x)))(x)
+    np.testing.assert_array_equal(x, [1.0, 2.0])
+
+
+def test_a_function_that_uses_its_buffer_again():
+    buffer = np.zeros(2)
+
+    @tw.primitive
+    def doubled(x):
+        return np.multiply(x, 2.0, out=buffer)
+
+    doubled.local(lambda out, x: kinds.Scale(2.0))
+    x = np.array([1.0, 2.0])
+    found = tw.grad(lambda x: np.sum(doubled(x) * doubled(x * x)))(x)
+    np.testing.assert_array_equal(found, 12.0 * x * x)
+
+
 @pytest.mark.slow
 def test_adding_a_builtin_touches_one_file(tmp_path):
     """The worked example of docs/primitives.md, done on a copy: one record and one row."""

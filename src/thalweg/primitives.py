@@ -151,7 +151,7 @@ class UserPrimitive:
     # ---- the record's two functions ---------------------------------------------------------
 
     def _value(self, *operands: Any, **static: Any) -> Any:
-        result = self._function(*operands, **static)
+        result = self._function(*map(_read_only, operands), **static)
         count = self.record.outputs
         if not count:
             if isinstance(result, (tuple, list)):
@@ -171,7 +171,10 @@ class UserPrimitive:
                 f"{self.name}: the value used a traced array that is not among the operands. "
                 "Pass it as an operand, with its own local Jacobian."
             )
-        value = result if isinstance(result, (np.ndarray, np.generic)) else np.asarray(result)[()]
+        if isinstance(result, np.ndarray):
+            value: Any = np.array(result)  # it may be a buffer that the function uses again
+        else:
+            value = result if isinstance(result, np.generic) else np.asarray(result)[()]
         if value.dtype.kind not in "biufc":
             raise DtypeError(f"{self.name} returned {type(result).__name__}, not a numeric array")
         return value
@@ -258,6 +261,15 @@ class UserPrimitive:
         return kind._replace(
             push=push, pull=pull, name=self.__name__ if kind.name == "custom" else kind.name
         )
+
+
+def _read_only(x: Any) -> Any:
+    """An operand as the user's function gets it: the graph needs its value unchanged."""
+    if not isinstance(x, np.ndarray):
+        return x
+    view = x.view()
+    view.flags.writeable = False
+    return view
 
 
 def _plain(x: Any) -> Any:

@@ -290,6 +290,8 @@ def _implement_quantile(function: Any, primitive: Primitive, percent: bool) -> N
         weights: Any = None,
     ) -> Any:
         static(name, q=q)
+        if isinstance(q, np.ndarray):
+            q = np.array(q)  # the derivative asks for it again
         if weights is not None:
             raise NoRuleError(f"{name}: no rule for weights=")
         if primitive is NANQUANTILE and method != "linear":
