@@ -201,7 +201,7 @@ def test_the_derivative_is_that_of_the_spelling(name, dtype, monkeypatch):
         )
 
     stable = derivatives()
-    monkeypatch.setattr(api, "stable_forms", lambda order, live: {})
+    monkeypatch.setattr(api, "stable_forms", lambda *_, **__: {})
     tolerance = 1e-12 if dtype == np.float64 else 2e-5
     for mine, plain in zip(stable, derivatives(), strict=True):
         assert mine.dtype == plain.dtype
@@ -414,3 +414,20 @@ def test_weighted_sums_of_exponentials_far_out():
         for far in (-1000.0, 1000.0):
             assert tw.grad(slope)(far) == 0
             assert tw.hvp(slope, (far,), (1.0,)) == 0
+
+
+@pytest.mark.parametrize("scale", [1.0, 15.0, 40.0, 800.0])
+def test_right_to_rounding_with_and_without_the_stable_form(scale):
+    """A harmless spelling is left as it is: on both sides of that bound the slope is exact."""
+    x = np.linspace(-scale, scale, 41)
+    wide = x.astype(np.longdouble)
+    softmax = np.exp(wide - wide.max())
+    with np.errstate(all="ignore"):
+        slope = tw.grad(lambda x: np.sum(1 / (1 + np.exp(-x))))(x)
+        shares = tw.grad(lambda x: np.log(np.sum(np.exp(x))))(x)
+    expected = 1 / ((1 + np.exp(-wide)) * (1 + np.exp(wide)))
+    tiny = np.finfo(float).tiny
+    np.testing.assert_allclose(slope, expected.astype(float), rtol=3e-15, atol=tiny)
+    np.testing.assert_allclose(
+        shares, (softmax / softmax.sum()).astype(float), rtol=2e-13, atol=tiny
+    )

@@ -75,9 +75,9 @@ def _pull_run(traced: Run, cotangents: Sequence[Any], as_graph: bool | None = No
     outputs = [node for node in traced.outputs if type(node) is Node]
     given = [c for node, c in zip(traced.outputs, cotangents, strict=True) if type(node) is Node]
     order, live = live_nodes(outputs, traced.inputs, {}, traced.nested)
-    replacements = stable_forms(order, live)
     if as_graph is None:
         as_graph = needs_graph(traced, order) or any(type(c) is Node for c in given)
+    replacements = stable_forms(order, live, in_numbers=not as_graph)
     pulled = reverse(
         outputs,
         given,
@@ -215,9 +215,32 @@ def value_and_grad(
 def grad(
     f: Function, argnums: int | Sequence[int] = 0, has_aux: bool = False
 ) -> Callable[..., Any]:
-    """Make a function that gives the gradient of `f`; see `value_and_grad`.
+    """Make a function that gives the gradient of `f`, by one backward pass.
 
-    With ``has_aux=True`` the result is ``(gradient, aux)``.
+    Parameters
+    ----------
+    f : callable
+        A NumPy function whose output is one real number (shape ``()``).
+    argnums : int or sequence of int
+        Positional arguments to differentiate; each may be an array, a float, or a tree of them
+        (tuple, list, dict, named tuple, dataclass).
+    has_aux : bool
+        `f` returns ``(output, aux)``; the result is then ``(gradient, aux)``.
+
+    Returns
+    -------
+    callable
+        Takes what `f` takes and gives the gradient: the shapes, dtypes and trees of the argument
+        (a tuple of such for a sequence of argnums).
+
+    Raises
+    ------
+    DtypeError
+        If a differentiated leaf is no float or complex number.
+    NonScalarOutputError
+        If the output is not one real number; see `jacobian` and `vjp`.
+    TracingError
+        If `f` takes a traced value out of the graph: ``float(x)``, ``math.sin(x)``, ….
 
     Examples
     --------
@@ -317,7 +340,19 @@ def _fit(leaf: Any, end: Any, what: str) -> Any:
 
 
 def jvp(f: Function, args: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
-    """The value of ``f(*args)`` and its derivative in the direction `tangents`.
+    """The value of ``f(*args)`` and its derivative in the direction `tangents`: J t.
+
+    Parameters
+    ----------
+    f : callable
+        A NumPy function; its output may be an array or a tree of arrays.
+    args, tangents : tuple
+        One item an argument; a tangent has the form and shapes of its argument.
+
+    Returns
+    -------
+    out, tangent_out : tree
+        Both of the form and shapes of the output. The cost is about that of two runs of `f`.
 
     Raises
     ------
@@ -356,7 +391,7 @@ def jvp(f: Function, args: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any,
             traced.inputs,
             given,
             as_graph=as_graph,
-            replacements=stable_forms(order, live),
+            replacements=stable_forms(order, live, in_numbers=not as_graph),
             order=order,
             live=live,
         )
@@ -378,11 +413,25 @@ def jvp(f: Function, args: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any,
 def hvp(f: Function, args: Sequence[Any], tangents: Sequence[Any]) -> Any:
     """The Hessian of the scalar function `f` applied to `tangents` (forward over reverse).
 
+    Parameters
+    ----------
+    f : callable
+        A NumPy function whose output is one real number.
+    args, tangents : tuple
+        One item an argument; a tangent has the form and shapes of its argument.
+
     Returns
     -------
     tree or tuple of trees
         The derivative of the gradient in the direction of the tangents: in the form of the
         argument for one argument, else a tuple.
+
+    Raises
+    ------
+    NonScalarOutputError
+        If the output is not one real number.
+    ShapeError, TreeError
+        If a tangent does not have the form of its argument.
 
     Examples
     --------
@@ -397,6 +446,16 @@ def hvp(f: Function, args: Sequence[Any], tangents: Sequence[Any]) -> Any:
 
 def detach(x: Any) -> Any:
     """`x` as a constant: the value stays, no derivative flows. Trees are detached leaf by leaf.
+
+    Parameters
+    ----------
+    x : array, number or tree
+        Traced or not; what is not traced stays as it is.
+
+    Returns
+    -------
+    array, number or tree
+        Of the same form, shapes and dtypes.
 
     Examples
     --------

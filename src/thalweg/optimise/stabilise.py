@@ -19,6 +19,7 @@ from thalweg.graph.primitive import Primitive
 from thalweg.ops.arithmetic import (
     ABSOLUTE,
     ADD,
+    DIVIDE,
     MAXIMUM,
     MULTIPLY,
     NEGATIVE,
@@ -48,7 +49,9 @@ __all__ = ["stable_forms"]
 _NOTHING: Mapping[Node, Node] = {}
 
 
-def stable_forms(order: list[Node], live: set[Node]) -> Mapping[Node, Node]:
+def stable_forms(
+    order: list[Node], live: set[Node], *, in_numbers: bool = False
+) -> Mapping[Node, Node]:
     """For each gate with an unstable spelling, a node of the same value in a stable form.
 
     Parameters
@@ -58,6 +61,10 @@ def stable_forms(order: list[Node], live: set[Node]) -> Mapping[Node, Node]:
         are put into it, in front of the gate that they serve.
     live : set of Node
         The nodes that vary; gates that were put into `order` are added.
+    in_numbers : bool
+        The derivative is wanted at the values of the graph only, not as a graph for other values.
+        A spelling that is right to rounding at these values is then left as it is: what it has
+        computed need not be computed again.
     """
     roots = possible_roots(order)
     if not roots:
@@ -69,7 +76,9 @@ def stable_forms(order: list[Node], live: set[Node]) -> Mapping[Node, Node]:
             if node.primitive not in roots or node not in live:
                 continue
             form = recognise(node)
-            stable = None if form is None else _stable(form, node)
+            if form is None or (in_numbers and _harmless(form, node)):
+                continue
+            stable = _stable(form, node)
             if stable is None:
                 continue
             replacements[node] = stable
@@ -80,6 +89,26 @@ def stable_forms(order: list[Node], live: set[Node]) -> Mapping[Node, Node]:
     if helpers:
         order[:] = [each for node in order for each in (*helpers.get(node, ()), node)]
     return replacements
+
+
+def _harmless(form: Form, node: Node) -> bool:
+    """Whether the chain rule of the spelling loses nothing here: 1/(1 + e^z), and log Σ e^z.
+
+    Its steps are products and quotients alone, so that it is enough that none comes near the
+    bounds of the exponents.
+    """
+    if form.name == "sigmoid":
+        # e^z/(1 + e^z) is not: there the derivative is a difference.
+        plain = node.primitive is not DIVIDE or type(node.operands[0]) is not Node
+        plain = plain and form.value_holds
+    else:
+        plain = form.name in ("logsumexp", "logmeanexp")
+    if not plain:
+        return False
+    total = form.members[-2].value
+    if not total.size or total.dtype.itemsize < 4:
+        return False
+    return bool(total.min() > 1e-8 and total.max() < 1e8)
 
 
 def _made_after(node: Node, stable: Node) -> list[Node]:
