@@ -16,8 +16,11 @@ import scipy.special
 import thalweg as tw
 import thalweg.scipy.linalg
 import thalweg.scipy.special
+from thalweg.array_callbacks import CALLBACKS
+from thalweg.array_methods import ArrayMethods
 from thalweg.errors import NoRuleError, TracingError
 from thalweg.graph.primitive import FUNCTIONS
+from thalweg.ops.assignment import REWRITES
 
 #: Parameters that any function may leave alone, with the reason.
 UNUSED = {
@@ -49,7 +52,7 @@ NOT_OFFERED = {
     ("sqrtm", "blocksize"): "deprecated in SciPy",
 }
 #: Functions that stand for Python's own, whose parameters have no names.
-POSITIONAL = {"getitem"}
+POSITIONAL = {"getitem", "view"}
 
 
 def _signature(function: Any) -> inspect.Signature | None:
@@ -61,13 +64,27 @@ def _signature(function: Any) -> inspect.Signature | None:
 
 def _named(pairs: Any) -> list[Any]:
     return [
-        pytest.param(theirs, ours, id=f"{theirs.__module__}.{theirs.__name__}")
+        pytest.param(
+            theirs, ours, id=f"{getattr(theirs, '__module__', 'method')}.{theirs.__name__}"
+        )
         for theirs, ours in pairs
         if theirs.__name__ not in POSITIONAL and _signature(theirs) is not None
     ]
 
 
-NUMPY = _named(FUNCTIONS.items())
+NUMPY = _named(
+    [
+        *FUNCTIONS.items(),
+        *CALLBACKS.items(),
+        *((theirs, contents) for theirs, (_, contents) in REWRITES.items()),
+    ]
+)
+#: Methods that are more than a function's, where this NumPy tells their signatures.
+METHODS = _named(
+    (getattr(np.ndarray, name), ours)
+    for name, ours in inspect.getmembers(ArrayMethods, inspect.isfunction)
+    if ours.__qualname__ == f"ArrayMethods.{name}" and hasattr(np.ndarray, name)
+)
 SCIPY = _named(
     (getattr(theirs, name), getattr(ours, name))
     for theirs, ours in (
@@ -136,6 +153,11 @@ def test_every_parameter_is_accepted_and_used(theirs, ours):
         if name not in UNUSED and (theirs.__name__, name) not in UNUSED_THERE
     ]
     assert left == []
+
+
+@pytest.mark.parametrize(("theirs", "ours"), METHODS)
+def test_every_parameter_of_a_method_is_accepted(theirs, ours):
+    assert _differences(theirs.__name__, _signature(theirs), inspect.signature(ours)) == []
 
 
 def test_exceptions_are_in_use():
@@ -241,6 +263,14 @@ def test_no_value_is_not_given():
         lambda x: np.asarray(x, device="gpu", like=x),
         lambda x: np.array(x, dtype=np.float32, copy=False, like=x),
         lambda x: np.copy(x, order="X"),
+        lambda x: np.ravel(x, order="X"),
+        lambda x: np.reshape(x, 6, order="X"),
+        lambda x: np.reshape(x, 6, order="K"),
+        lambda x: np.unravel_index(np.argmax(x), (2, 3), order="K")[0],
+        lambda x: np.ravel_multi_index((np.argmax(x, 1),) * 2, (3, 3), order="A"),
+        lambda x: np.put(np.copy(x), [0], 1.0, mode="X"),
+        lambda x: np.take(x, [0], mode="X"),
+        lambda x: np.choose(np.argmax(x, 0) * 0, x, mode="X"),
     ],
 )
 def test_what_numpy_refuses_is_refused(call):
@@ -266,6 +296,8 @@ def test_what_numpy_refuses_is_refused(call):
         lambda x: np.full_like(x, x[0, 0], order="F"),
         lambda x: np.full((2, 3), x[0, 0], order="F", like=x),
         lambda x: np.ravel(np.copy(x.T), "K"),
+        lambda x: np.reshape(x, 6, order="f"),
+        lambda x: np.ravel(x, "f"),
         lambda x: np.ravel(x.T.copy(), "K"),
         lambda x: x.T.flatten("K"),
         lambda x: np.ravel(x.astype(np.float32, order="F"), "K"),

@@ -209,10 +209,12 @@ class ArrayMethods:
         self._writable()
         move(self, np.sort(self._node, axis=axis, kind=kind, order=order, **keywords))
 
-    def partition(self: Any, kth: Any, axis: int = -1, kind: Any = "introselect") -> None:
+    def partition(
+        self: Any, kth: Any, axis: int = -1, kind: Any = "introselect", order: Any = None
+    ) -> None:
         """As `numpy.ndarray.partition`: in place."""
         self._writable()
-        move(self, np.partition(self._node, kth, axis=axis, kind=kind))
+        move(self, np.partition(self._node, kth, axis=axis, kind=kind, order=order))
 
     def put(self, indices: Any, values: Any, mode: Any = "raise") -> None:
         """As `numpy.ndarray.put`."""

@@ -15,6 +15,7 @@ from thalweg.graph.node import Node
 from thalweg.graph.primitive import lookup
 from thalweg.ops._checks import settled
 from thalweg.ops.index import add_at, along_axis, as_array, getitem, setitem
+from thalweg.ops.selection import within
 
 __all__ = ["REWRITES", "set_flat", "write_at"]
 
@@ -49,10 +50,7 @@ def _put(a: Any, ind: Any, v: Any, mode: str = "raise") -> Any:
     positions = np.ravel(np.asarray(settled(ind)))
     if positions.dtype.kind == "b":
         positions = positions.astype(np.intp)
-    if mode == "wrap":
-        positions = positions % a.size
-    elif mode == "clip":
-        positions = np.clip(positions, 0, a.size - 1)
+    positions = within(positions, a.size, mode)
     if positions.size == 0 or as_array(v).size == 0:
         return a
     return np.reshape(setitem(_flat(a), positions, _cycled(v, positions.size)), a.shape)

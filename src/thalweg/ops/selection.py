@@ -17,11 +17,12 @@ from thalweg.graph.primitive import Labels, Primitive, implements, register
 from thalweg.ops._checks import holds
 from thalweg.ops.index import add_at, along_axis, as_array, getitem
 from thalweg.ops.reduce import normalise_axes
+from thalweg.ops.shape import memory_order
 
-__all__: list[str] = []
+__all__ = ["within"]
 
 
-def _within(indices: Any, size: int, mode: str) -> Any:
+def within(indices: Any, size: int, mode: str) -> Any:
     """Indices brought into range as `mode` says; "raise" leaves that to indexing."""
     if mode == "raise":
         return indices
@@ -46,7 +47,7 @@ def take(a: Any, indices: Any, axis: Any = None, out: Any = None, mode: str = "r
         a, axis = np.reshape(a, (a.size,)), 0
     a = a if a.shape else np.reshape(a, (1,))  # as NumPy: a number counts as one entry
     axis = normalise_axes(axis, len(a.shape))[0]
-    indices = _within(indices, a.shape[axis], mode)
+    indices = within(indices, a.shape[axis], mode)
     return getitem(a, (*(slice(None),) * axis, indices))
 
 
@@ -66,7 +67,7 @@ def choose(a: Any, choices: Any, out: Any = None, mode: str = "raise") -> Any:
     given = [as_array(x) for x in choices]
     if mode == "raise" and _outside(a, len(given)):
         raise ValueError("invalid entry in choice array")
-    a = _within(a, len(given), mode)
+    a = within(a, len(given), mode)
     shape = np.broadcast_shapes(a.shape, *(x.shape for x in given))
     options = np.stack([np.broadcast_to(x, shape) for x in given])
     number = np.broadcast_to(a, shape)
@@ -146,6 +147,13 @@ def ix_(*args: Any) -> tuple[Any, ...]:
     return tuple(parts)
 
 
+def _row_major(order: Any) -> bool:
+    known = memory_order(order)
+    if known not in ("C", "F"):
+        raise ValueError("only 'C' or 'F' order is permitted")
+    return known == "C"
+
+
 @implements(np.unravel_index)
 def unravel_index(indices: Any, shape: Any, order: str = "C") -> tuple[Any, ...]:
     indices = as_array(indices)
@@ -153,10 +161,11 @@ def unravel_index(indices: Any, shape: Any, order: str = "C") -> tuple[Any, ...]
     if _outside(indices, math.prod(sizes)):
         raise ValueError(f"an index is out of bounds for array with size {math.prod(sizes)}")
     found = []
-    for n in reversed(sizes) if order == "C" else sizes:
+    row_major = _row_major(order)
+    for n in reversed(sizes) if row_major else sizes:
         found.append(np.remainder(indices, n))
         indices = np.floor_divide(indices, n)
-    return tuple(reversed(found) if order == "C" else found)
+    return tuple(reversed(found) if row_major else found)
 
 
 @implements(np.ravel_multi_index)
@@ -166,10 +175,10 @@ def ravel_multi_index(multi_index: Any, dims: Any, mode: Any = "raise", order: s
     modes = (mode,) * len(sizes) if isinstance(mode, str) else tuple(mode)
     total, stride = 0, 1
     pairs = list(zip(parts, sizes, modes, strict=True))
-    for part, n, how in reversed(pairs) if order == "C" else pairs:
+    for part, n, how in reversed(pairs) if _row_major(order) else pairs:
         if how == "raise" and _outside(part, n):
             raise ValueError("invalid entry in coordinates array")
-        total = total + _within(part, n, how) * stride
+        total = total + within(part, n, how) * stride
         stride *= n
     return total
 

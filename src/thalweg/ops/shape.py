@@ -15,7 +15,7 @@ from thalweg.graph.node import Node, apply
 from thalweg.graph.primitive import Labels, Primitive, implements, register
 from thalweg.ops._families import static
 
-__all__ = ["astype", "laid_out", "on_cpu"]
+__all__ = ["astype", "laid_out", "memory_order", "on_cpu"]
 
 
 def _batch_reshape(operands: Any, batched: Any, params: Any) -> Any:
@@ -92,7 +92,7 @@ LAYOUT: Primitive = register(
 
 def laid_out(x: Any, order: str | None) -> Any:
     """x with its memory in this order ('C', 'F', 'A'; 'K' and None: as it is)."""
-    return x if order in ("K", None) else LAYOUT(x, order=order)
+    return x if order in ("K", "k", None) else LAYOUT(x, order=order)
 
 
 def on_cpu(device: str | None) -> None:
@@ -101,8 +101,17 @@ def on_cpu(device: str | None) -> None:
         raise ValueError(f'Device not understood. Only "cpu" is allowed, but received: {device}')
 
 
-def _fortran(x: Any, order: str, function: str) -> bool:
+def memory_order(order: Any) -> str:
+    """'C', 'F', 'A' or 'K', as NumPy reads an `order`."""
+    known = "C" if order is None else order.upper() if isinstance(order, str) else order
+    if known not in ("C", "F", "A", "K"):
+        raise ValueError(f"order must be one of 'C', 'F', 'A', or 'K' (got {order!r})")
+    return str(known)
+
+
+def _fortran(x: Any, order: Any, function: str) -> bool:
     """Whether `order` means that the first axis varies fastest, for this array."""
+    order = memory_order(order)
     if order in ("C", "F"):
         return order == "F"
     flags = np.asarray(x.value if type(x) is Node else x).flags
@@ -122,6 +131,8 @@ def reshape(a: Any, /, shape: Any, order: str = "C", *, copy: bool | None = None
         known = math.prod(n for n in shape if n != -1)
         if known:  # else NumPy says what is wrong
             shape = tuple(a.size // known if n == -1 else n for n in shape)
+    if memory_order(order) == "K":
+        raise ValueError("order 'K' is not permitted for reshaping")
     if _fortran(a, order, "np.reshape"):
         return transpose(reshape(transpose(a), shape[::-1]))
     return a if shape == a.shape else RESHAPE(a, shape=shape)
