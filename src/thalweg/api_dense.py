@@ -52,6 +52,18 @@ def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Callable[..., Any
     A real function of complex z = x + iy gives ∂u/∂x − i ∂u/∂y, as `grad`; a complex function of
     real variables plain derivatives; a complex function of complex variables must be holomorphic.
 
+    Parameters
+    ----------
+    f : callable
+        A NumPy function; its output may be an array or a tree of arrays.
+    argnums : int or sequence of int
+        Positional arguments to differentiate: arrays, floats, or trees of them.
+
+    Returns
+    -------
+    callable
+        Takes what `f` takes and gives arrays of shape ``out.shape + in.shape``.
+
     Raises
     ------
     SizeLimitError
@@ -81,6 +93,18 @@ def hessian(f: Function, argnums: int | Sequence[int] = 0) -> Callable[..., Any]
     """Make a function that gives the Hessian of the scalar function `f`, of shape in + in.
 
     Trees, and several argnums, give trees of blocks as in `jacobian`. Forward over reverse.
+
+    Parameters
+    ----------
+    f : callable
+        A NumPy function whose output is one real number.
+    argnums : int or sequence of int
+        Positional arguments to differentiate: arrays, floats, or trees of them.
+
+    Returns
+    -------
+    callable
+        Takes what `f` takes and gives arrays of shape ``in.shape + in.shape``.
 
     Raises
     ------

@@ -40,6 +40,20 @@ def remat(f: Callable[..., Any]) -> Callable[..., Any]:
 
     What the function did at the call is what is replayed: Python code in it runs once.
 
+    Parameters
+    ----------
+    f : callable
+        A NumPy function of arrays, numbers and trees of them.
+
+    Returns
+    -------
+    callable
+        Takes what `f` takes and gives what it gives.
+
+    References
+    ----------
+    A. Griewank and A. Walther, *Evaluating Derivatives*, 2nd ed., SIAM 2008, chapter 12.
+
     Examples
     --------
     >>> import numpy as np, thalweg as tw

@@ -184,6 +184,24 @@ def _must_be_checkable(call: Leaves, name: str) -> None:
 def check_gradient(f: Callable[..., Any], *args: Any, **options: Any) -> GradientReport:
     """`check_grads` of a function at ``*args``, first order in reverse mode unless asked otherwise.
 
+    Parameters
+    ----------
+    f : callable
+    *args
+        Arrays, numbers or trees of them, at which to check.
+    **options
+        As for `check_grads`: ``order``, ``modes``, ``tolerance``, ``seed``.
+
+    Returns
+    -------
+    GradientReport
+        True; `print` shows every comparison.
+
+    Raises
+    ------
+    GradientCheckError
+        Names the first gate whose own derivative is wrong.
+
     Examples
     --------
     >>> import thalweg as tw
