@@ -261,3 +261,14 @@ def test_the_order_of_a_quantile(quantile):
         return y
 
     np.testing.assert_array_equal(tw.grad(f)(np.array([1.0, 2.0, 3.0])), [1.0, 6.0, 0.0])
+
+
+def test_a_batch_that_the_function_writes_to():
+    batch = np.array([1.0, 2.0, 3.0])
+
+    def f(x):
+        y = 2.0 * x
+        batch[:] = 0.0
+        return y
+
+    np.testing.assert_array_equal(tw.vmap(f)(batch), [2.0, 4.0, 6.0])

@@ -10,6 +10,7 @@ import numpy as np
 
 from thalweg.array import Array
 from thalweg.errors import ShapeError, TracingError, TreeError
+from thalweg.graph.constants import hold
 from thalweg.graph.graph import between
 from thalweg.graph.node import Node, describe_origin, input_node, retire
 from thalweg.guards import Recording, depth
@@ -64,14 +65,14 @@ def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callable
     def batched(*args: Any, **kwargs: Any) -> Any:
         leaves, structure, axes, labels = _arguments(args, in_axes)
         size = _batch_size(leaves, axes, labels)
-        fronts = {
-            i: _to_front(leaf, axis)
-            for i, (leaf, axis) in enumerate(zip(leaves, axes, strict=True))
-            if axis is not None
-        }
-        inputs = {i: input_node(_example(x)) for i, x in fronts.items()}
-        called = [Array(inputs[i]) if i in inputs else leaf for i, leaf in enumerate(leaves)]
         with Recording(apart=True) as guards:
+            fronts = {
+                i: _to_front(hold(leaf) if isinstance(leaf, np.ndarray) else leaf, axis)
+                for i, (leaf, axis) in enumerate(zip(leaves, axes, strict=True))
+                if axis is not None
+            }
+            inputs = {i: input_node(_example(x)) for i, x in fronts.items()}
+            called = [Array(inputs[i]) if i in inputs else leaf for i, leaf in enumerate(leaves)]
             result = f(*unflatten(structure, called), **kwargs)
         outputs, out_structure = result_leaves(result)
         graph = between(list(inputs.values()), outputs, guards)
