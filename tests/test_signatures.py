@@ -19,7 +19,7 @@ import thalweg.scipy.special
 from thalweg.array_callbacks import CALLBACKS
 from thalweg.array_methods import ArrayMethods
 from thalweg.errors import NoRuleError, TracingError
-from thalweg.graph.primitive import FUNCTIONS
+from thalweg.graph.primitive import FUNCTIONS, UFUNC_METHODS
 from thalweg.ops.assignment import REWRITES
 
 #: Parameters that any function may leave alone, with the reason.
@@ -153,6 +153,18 @@ def test_every_parameter_is_accepted_and_used(theirs, ours):
         if name not in UNUSED and (theirs.__name__, name) not in UNUSED_THERE
     ]
     assert left == []
+
+
+@pytest.mark.parametrize("key", UFUNC_METHODS, ids=lambda key: f"{key[0].__name__}.{key[1]}")
+def test_every_parameter_of_a_ufunc_method_is_used(key):
+    ufunc, method = key
+    assert [name for name in _left_alone(UFUNC_METHODS[key]) if name not in UNUSED] == []
+    known = set(inspect.signature(UFUNC_METHODS[key]).parameters)
+    offered = {
+        "reduce": {"array", "axis", "dtype", "out", "keepdims", "initial", "where"},
+        "accumulate": {"array", "axis", "dtype", "out"},
+    }
+    assert known >= offered[method]
 
 
 @pytest.mark.parametrize(("theirs", "ours"), METHODS)

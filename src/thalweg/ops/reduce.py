@@ -427,9 +427,13 @@ def _logical_reduce(ufunc: np.ufunc, function: Callable[..., Any]) -> None:
         dtype: Any = None,
         out: Any = None,
         keepdims: Any = False,
+        initial: Any = NOT_GIVEN,
         where: Any = True,
     ) -> Any:
-        return function(array, axis=axis, keepdims=keepdims, where=where)
+        if dtype is not None and np.dtype(dtype) != np.bool_:
+            raise NoRuleError(f"np.{ufunc.__name__}.reduce: no rule for dtype={dtype!r}")
+        found = function(array, axis=axis, keepdims=keepdims, where=where)
+        return found if initial is NOT_GIVEN else ufunc(found, initial)
 
 
 _logical_reduce(np.logical_and, np.all)

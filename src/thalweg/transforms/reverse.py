@@ -204,7 +204,7 @@ class _Sums:
 
     def gather(self, operand: Node, kind: Any, c: Any, x: Any, mask: Any) -> None:
         """Add a gather's cotangent in place: x[i] in a loop stays linear in time."""
-        buffer = self.waiting.get(operand)
+        buffer: Any = self.waiting.get(operand)
         first = buffer is None
         if operand not in self.owned:
             buffer = np.zeros(x.shape, x.dtype) if first else np.array(buffer)
