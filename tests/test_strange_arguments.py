@@ -48,6 +48,17 @@ def test_matrices_are_refused():
         tw.grad(lambda x: np.sum(x * x))(matrix)
 
 
+def test_masks_are_not_dropped():
+    masked = np.ma.array(X, mask=[True, False, False])
+    for call in (
+        lambda: tw.vmap(np.sin)(masked),
+        lambda: tw.vjp(np.sin, X)[1](masked),
+        lambda: tw.jvp(np.sin, (X,), (masked,)),
+    ):
+        with pytest.raises(DtypeError, match="mask"):
+            call()
+
+
 def test_imaginary_parts_are_not_dropped():
     _, pull = tw.vjp(np.sin, 1.0)
     with pytest.raises(DtypeError, match="imaginary part"):

@@ -11,7 +11,7 @@ import numpy as np
 from thalweg.array import Array
 from thalweg.errors import DtypeError, NonScalarOutputError, ShapeError, TreeError
 from thalweg.execute.interpret import interpret
-from thalweg.graph.constants import beside
+from thalweg.graph.constants import as_numbers, beside
 from thalweg.graph.graph import between, reaches_older
 from thalweg.graph.node import Node, input_node
 from thalweg.guards import depth
@@ -322,7 +322,7 @@ def match_output(tree: Any, traced: Run, what: str) -> list[Any]:
 
 
 def _fit(leaf: Any, end: Any, what: str) -> Any:
-    value = leaf._node if type(leaf) is Array else np.asarray(leaf)
+    value = leaf._node if type(leaf) is Array else as_numbers(leaf)
     if value.shape != end.shape:
         raise ShapeError(
             f"the {what} has shape {value.shape}; it belongs to a value of shape {end.shape}"

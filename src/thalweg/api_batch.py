@@ -10,7 +10,7 @@ import numpy as np
 
 from thalweg.array import Array
 from thalweg.errors import ShapeError, TracingError, TreeError
-from thalweg.graph.constants import hold
+from thalweg.graph.constants import as_numbers, hold
 from thalweg.graph.graph import between
 from thalweg.graph.node import Node, describe_origin, input_node, retire
 from thalweg.guards import Recording, depth
@@ -115,7 +115,7 @@ def _arguments(
         if axis is None:
             leaves.append(leaf)
             continue
-        value = leaf._node if type(leaf) is Array else np.asarray(leaf)
+        value = leaf._node if type(leaf) is Array else as_numbers(leaf)
         if not -value.ndim <= axis < value.ndim:
             raise ShapeError(
                 f"vmap: {label} has shape {value.shape} and no axis {axis} to count examples by; "

@@ -21,7 +21,7 @@ import numpy as np
 
 from thalweg.errors import DtypeError
 
-__all__ = ["beside", "copied", "hold", "locked", "settle"]
+__all__ = ["as_numbers", "beside", "copied", "hold", "locked", "settle"]
 
 #: Bytes up to which a copy is cheaper than thinking about it.
 _SMALL = 2**18
@@ -116,6 +116,13 @@ def hold(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
                 lock.arrays.append(owner)
                 owner.flags.writeable = False
     return array
+
+
+def as_numbers(value: Any) -> np.ndarray[Any, Any]:
+    """`value` as a plain array; as in `hold`, no mask is lost on the way."""
+    if isinstance(value, np.ndarray) and type(value) is not np.ndarray:
+        _refuse_foreign(value)
+    return np.asarray(value)
 
 
 def beside(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
