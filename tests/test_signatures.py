@@ -157,7 +157,7 @@ def test_every_parameter_is_accepted_and_used(theirs, ours):
 
 @pytest.mark.parametrize("key", UFUNC_METHODS, ids=lambda key: f"{key[0].__name__}.{key[1]}")
 def test_every_parameter_of_a_ufunc_method_is_used(key):
-    ufunc, method = key
+    _ufunc, method = key
     assert [name for name in _left_alone(UFUNC_METHODS[key]) if name not in UNUSED] == []
     known = set(inspect.signature(UFUNC_METHODS[key]).parameters)
     offered = {
@@ -225,6 +225,14 @@ def test_out(call, shape):
     _gradients_agree(into, lambda x: np.sum(call(x, None) ** 2))
     with pytest.raises(TracingError, match="NumPy array"):
         tw.grad(lambda x: np.sum(call(x, np.zeros(shape))))(X)
+
+
+def test_out_of_another_shape():
+    with pytest.raises(ValueError, match=r"out= has shape \(3, 3\), the result has \(2, 2\)"):
+        tw.grad(lambda x: np.sum(np.dot(x, x.T, np.zeros((3, 3), like=x))))(X)
+    for function in (np.fix, np.round):
+        found, _ = tw.vjp(lambda x, f=function: f(x[0], out=np.zeros((2, 3), like=x)), X)
+        np.testing.assert_array_equal(found, [function(X[0])] * 2)
 
 
 def test_only_the_target_is_traced():

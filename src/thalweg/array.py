@@ -90,6 +90,8 @@ class Array(ArrayMethods):
             # Where only the target is traced, NumPy computes and it moves on to a constant.
             call = call_function if traced else _plainly
             made = call(function, operands, keywords)
+            if type(out) is Array and out.shape != made.shape and function not in _SPREADING:
+                raise ShapeError(f"out= has shape {out.shape}, the result has {made.shape}")
             return _into(out, made, kwargs.get("casting", "same_kind"))
         result = wrap(call_function(function, operands, keywords))
         if function in VIEW_FUNCTIONS and not _copies(function, result, kwargs):
@@ -184,6 +186,10 @@ def wrap(value: Any) -> Any:
         items = [wrap(item) for item in value]
         return form(*items) if hasattr(value, "_fields") else tuple(items)
     return value
+
+
+#: Functions that broadcast into `out=`, as ufuncs do.
+_SPREADING = frozenset((np.clip, np.round, np.around, np.fix))
 
 
 def _plainly(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
