@@ -158,6 +158,8 @@ def test_division_by_a_number_that_is_zero_is_numpys(zero):
         (sp.dawsn, -0.5, 2.0),
         (sp.i0e, -0.5 / np.sqrt(2 * np.pi), 1.5),
         (sp.i1e, -0.5 / np.sqrt(2 * np.pi), 1.5),
+        (sp.k0e, -0.5 * np.sqrt(np.pi / 2), 1.5),
+        (sp.k1e, -0.5 * np.sqrt(np.pi / 2), 1.5),
     ],
 )
 def test_slopes_far_out(f, leading, factor):
@@ -168,7 +170,7 @@ def test_slopes_far_out(f, leading, factor):
     for x in (1e200, np.inf):
         assert abs(tw.grad(f)(x)) < 1e-250
         assert tw.hvp(f, (x,), (1.0,)) == 0
-    if f is not sp.erfcx:
+    if f not in (sp.erfcx, sp.k0e, sp.k1e):
         assert abs(tw.grad(f)(-1e9)) == abs(tw.grad(f)(1e9))
     # The two formulas meet.
     for border in (25.0, 3000.0):
@@ -181,3 +183,29 @@ def test_inverse_of_boxcox_in_its_parameter_far_out():
     exact = -np.cbrt(3e200) * (np.log(3e200) - 1) / 9
     np.testing.assert_allclose(slope(3.0, 1e200), exact, rtol=1e-12)
     np.testing.assert_allclose(slope(1e-9, 2.0), -2 * np.exp(2), rtol=1e-8)
+
+
+def test_log_ndtr_curves_where_it_is_flat():
+    slope, curvature = tw.grad(sp.log_ndtr), tw.grad(tw.grad(sp.log_ndtr))
+    np.testing.assert_allclose(slope(30.0), np.exp(-450) / np.sqrt(2 * np.pi), rtol=1e-12)
+    np.testing.assert_allclose(curvature(30.0), -30 * slope(30.0), rtol=1e-12)
+    np.testing.assert_allclose(curvature(-750.0), -1 + 750.0**-2, rtol=1e-9)
+    with np.errstate(all="ignore"):
+        for x in (40.0, 700.0, 1e160):
+            assert slope(x) == 0
+            assert curvature(x) == 0
+
+
+def test_sinc_of_large_arguments_is_even():
+    slope = tw.grad(np.sinc)
+    for x in (1e8, 1e16, 1e160):
+        assert slope(x) == -slope(-x)
+        np.testing.assert_allclose(slope(x), (np.cos(np.pi * x) - np.sinc(x)) / x, rtol=1e-12)
+
+
+@pytest.mark.parametrize("x", [1e-310, -5e-324])
+def test_slopes_at_subnormal_numbers(x):
+    with np.errstate(all="ignore"):
+        assert tw.grad(sp.i1)(x) == 0.5
+        assert tw.grad(tw.grad(sp.i0))(x) == tw.grad(tw.grad(np.i0))(x) == 0.5
+        assert tw.grad(sp.i1e)(x) == 0.5

@@ -27,11 +27,16 @@ def _decay(x: Any) -> Any:
     return np.sign(np.real(x))
 
 
+def _normal(x: Any) -> Any:
+    """x, with 0 for subnormal numbers: SciPy's I of other orders than 0 and 1 is NaN there."""
+    return np.where(np.less(np.abs(x), np.finfo(np.float64).tiny), 0.0, x)
+
+
 _FAR = 3e3
 
 
 def _slope_far_out(out: Any, x: Any, series: tuple[float, ...]) -> Any:
-    """out · (−1/2x + series₂/x² + …): the derivative of e^−|x| I(x) by its expansion at ∞."""
+    """out · (−1/2x + series₂/x² + …): the derivative of e^−|x| I(x), e^x K(x) by expansion at ∞."""
     inverse = 1 / np.where(np.greater(np.abs(x), _FAR), np.abs(x), _FAR)
     total: Any = 0.0
     for coefficient in series[::-1]:
@@ -40,11 +45,11 @@ def _slope_far_out(out: Any, x: Any, series: tuple[float, ...]) -> Any:
 
 
 def _scaled_slope(series: tuple[float, ...], near: Any) -> Any:
-    """The derivative of i0e or i1e: `near` cancels far out, and its neighbours overflow there."""
+    """The derivative of i0e, …, k1e: `near` cancels far out, and its neighbours overflow there."""
 
     def slope(out: Any, x: Any) -> Any:
         far = np.greater(np.abs(x), _FAR)
-        close = near(out, np.where(far, 1.0, x)) - _decay(x) * out
+        close = near(out, np.where(far, 1.0, x))
         return np.where(far, _slope_far_out(out, x, series), close)
 
     return slope
@@ -59,18 +64,25 @@ Y1: Primitive = elementwise(
     "y1", sp.y1, (lambda out, x: 0.5 * (Y0(x) - YV(2, x)),), tex="Y_1({0})", domain=POSITIVE
 )
 I0: Primitive = elementwise("i0", sp.i0, (lambda out, x: I1(x),), tex="I_0({0})")
-I1: Primitive = elementwise("i1", sp.i1, (lambda out, x: 0.5 * (I0(x) + IV(2, x)),), tex="I_1({0})")
+I1: Primitive = elementwise(
+    "i1", sp.i1, (lambda out, x: 0.5 * (I0(x) + IV(2, _normal(x))),), tex="I_1({0})"
+)
 I0E: Primitive = elementwise(
     "i0e",
     sp.i0e,
-    (_scaled_slope((-1 / 2, -1 / 8, -1 / 8, -25 / 128), lambda out, x: I1E(x)),),
+    (_scaled_slope((-1 / 2, -1 / 8, -1 / 8, -25 / 128), lambda out, x: I1E(x) - _decay(x) * out),),
     tex="e^{{-|{0}|}} I_0({0})",
     domain=POSITIVE,
 )
 I1E: Primitive = elementwise(
     "i1e",
     sp.i1e,
-    (_scaled_slope((-1 / 2, 3 / 8, 3 / 8, 63 / 128), lambda out, x: 0.5 * (I0E(x) + IVE(2, x))),),
+    (
+        _scaled_slope(
+            (-1 / 2, 3 / 8, 3 / 8, 63 / 128),
+            lambda out, x: 0.5 * (I0E(x) + IVE(2, _normal(x))) - _decay(x) * out,
+        ),
+    ),
     tex="e^{{-|{0}|}} I_1({0})",
     domain=POSITIVE,
 )
@@ -79,12 +91,23 @@ K1: Primitive = elementwise(
     "k1", sp.k1, (lambda out, x: -0.5 * (K0(x) + KV(2, x)),), tex="K_1({0})", domain=POSITIVE
 )
 K0E: Primitive = elementwise(
-    "k0e", sp.k0e, (lambda out, x: out - K1E(x),), tex="e^{0} K_0({0})", domain=POSITIVE
+    "k0e",
+    sp.k0e,
+    (_scaled_slope((-1 / 2, 1 / 8, -1 / 8, 25 / 128), lambda out, x: out - K1E(x)),),
+    tex="e^{0} K_0({0})",
+    domain=POSITIVE,
 )
 K1E: Primitive = elementwise(
-    "k1e", sp.k1e, (lambda out, x: out - 0.5 * (K0E(x) + KVE(2, x)),), tex="e^{0} K_1({0})",
+    "k1e",
+    sp.k1e,
+    (
+        _scaled_slope(
+            (-1 / 2, -3 / 8, 3 / 8, -63 / 128), lambda out, x: out - 0.5 * (K0E(x) + KVE(2, x))
+        ),
+    ),
+    tex="e^{0} K_1({0})",
     domain=POSITIVE,
-)  # fmt: skip
+)
 
 # ---- any order ----------------------------------------------------------------------------
 

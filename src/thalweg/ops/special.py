@@ -84,12 +84,16 @@ ERFCINV = elementwise(
 NDTR = elementwise(
     "ndtr", sp.ndtr, (lambda out, x: np.exp(-0.5 * x * x) / ROOT_TWO_PI,), tex=r"\Phi({0})"
 )
-# φ(x)/Φ(x) without a quotient of two vanishing numbers.
-LOG_NDTR = elementwise(
-    "log_ndtr", sp.log_ndtr,
-    (lambda out, x: math.sqrt(2 / math.pi) / ERFCX(x * -math.sqrt(0.5)),),
-    tex=r"\log \Phi({0})",
-)  # fmt: skip
+
+
+def _log_ndtr_slope(out: Any, x: Any) -> Any:
+    # φ(x)/Φ(x): below 0 not as a quotient of two vanishing numbers; above, erfcx would overflow.
+    low = np.less(np.real(x), 0)
+    below = math.sqrt(2 / math.pi) / ERFCX(np.where(low, x, 0.0) * -math.sqrt(0.5))
+    return np.where(low, below, np.exp(-0.5 * x * x - out) / ROOT_TWO_PI)
+
+
+LOG_NDTR = elementwise("log_ndtr", sp.log_ndtr, (_log_ndtr_slope,), tex=r"\log \Phi({0})")
 NDTRI = elementwise(
     "ndtri", sp.ndtri, (lambda out, p: ROOT_TWO_PI * np.exp(0.5 * out * out),),
     tex=r"\Phi^{{-1}}({0})", domain=UNIT,

@@ -133,9 +133,12 @@ def _sinc_derivative(x: Any, order: int) -> Any:
     u = np.asarray(np.pi * x)
     near = np.abs(u) <= order
     far = np.where(near, order + 1.0, u).astype(u.dtype)
-    g = np.sin(far) / far
+    # sin(u + nπ/2) for n = 0, 1, 2, 3, without the rounding of a large u + nπ/2.
+    sine, cosine = np.sin(far), np.cos(far)
+    quarters = (sine, cosine, -sine, -cosine)
+    g = sine / far
     for n in range(1, order + 1):
-        g = (np.sin(far + n * np.pi / 2) - n * g) / far
+        g = (quarters[n % 4] - n * g) / far
     small = np.where(near, u, 0.0).astype(u.dtype)
     # cos((n + j)π/2) is 0 for odd n + j, and alternates from one even n + j to the next.
     series = np.zeros_like(u)
