@@ -57,7 +57,7 @@ def argument_positions(
     for number in given:
         position = number + len(args) if number < 0 else number
         if not 0 <= position < len(args):
-            name = getattr(function, "__name__", repr(function))
+            name = _name(function)
             raise TypeError(
                 f"argnums={argnums!r}, but {name} was called with {len(args)} positional "
                 "arguments; pass what is differentiated by position"
@@ -127,9 +127,14 @@ def tree_of(traced: Run, leaves: list[Any], single: bool) -> Any:
     return trees[0] if single else tuple(trees)
 
 
+def _name(function: Function) -> str:
+    """For messages; not the repr, which for a partial prints the arrays that it holds."""
+    return str(getattr(function, "__name__", None) or type(function).__name__)
+
+
 def _scalar_output(traced: Run, function: Function) -> Node | None:
     """The output node of a scalar function (None: it does not depend on anything)."""
-    name = getattr(function, "__name__", repr(function))
+    name = _name(function)
     if traced.out_structure.kind is type(None):
         raise NonScalarOutputError(
             f"grad needs a function with one number as its output; {name} returned None: is a "

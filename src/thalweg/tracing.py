@@ -103,6 +103,26 @@ def as_input(leaf: Any, what: str) -> Any:
     )
 
 
+def _input_nodes(
+    argument: Any, label: str, named: bool, copy: bool
+) -> tuple[list[Node], Structure]:
+    """A node for each leaf of `argument`, whose value no later write changes."""
+    located, structure = flatten_with_paths(argument)
+    nodes = []
+    for path, leaf in located:
+        value: Any
+        if type(leaf) is np.ndarray and leaf.dtype.kind in "fc":  # as most are
+            value = leaf
+        elif type(leaf) is float:
+            value = np.float64(leaf)
+        else:
+            value = as_input(leaf, path_text(label, path))
+        if isinstance(value, np.ndarray):
+            value = copied(value) if copy else hold(value)
+        nodes.append(input_node(value, path_text(label, path) if named else None))
+    return nodes, structure
+
+
 def run(
     function: Callable[..., Any],
     args: Sequence[Any],
@@ -124,23 +144,11 @@ def run(
     copy_inputs = copy or depth() > 0
     with Recording(copying=copy) as guards:
         for position in argnums:
-            located, structure = flatten_with_paths(args[position])
             label = names[position] if names else f"argument {position}"
-            handles = []
-            for path, leaf in located:
-                if type(leaf) is np.ndarray and leaf.dtype.kind in "fc":  # as most are
-                    value = leaf
-                elif type(leaf) is float:
-                    value = np.float64(leaf)
-                else:
-                    value = as_input(leaf, path_text(label, path))
-                if isinstance(value, np.ndarray):
-                    value = copied(value) if copy_inputs else hold(value)
-                node = input_node(value, path_text(label, path) if names else None)
-                inputs.append(node)
-                handles.append(Array(node))
+            nodes, structure = _input_nodes(args[position], label, bool(names), copy_inputs)
+            inputs += nodes
             structures.append(structure)
-            called[position] = unflatten(structure, handles)
+            called[position] = unflatten(structure, map(Array, nodes))
         try:
             result = function(*called, **kwargs)
         except ValueError as error:

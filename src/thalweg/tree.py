@@ -49,11 +49,13 @@ def _sorted_keys(tree: dict[Any, Any]) -> tuple[Any, ...]:
         return tuple(sorted(tree, key=lambda key: (type(key).__qualname__, repr(key))))
 
 
-@functools.lru_cache(maxsize=256)
-def _holds_nothing(kind: type) -> bool:
+def _is_leaf_type(kind: type) -> bool:
     """Whether all objects of this type are leaves."""
     inner = (dict, tuple, list, type(None))
     return not (issubclass(kind, inner) or dataclasses.is_dataclass(kind))
+
+
+_holds_nothing: Callable[[type], bool] = functools.lru_cache(maxsize=256)(_is_leaf_type)
 
 
 def branches(tree: Any) -> tuple[tuple[Any, ...], list[Any]] | None:
