@@ -203,12 +203,36 @@ def test_non_ascii_source():
 
 
 def test_no_source():
-    """Code from exec: gate and operand names stand in."""
+    """Code from exec: variables are in the byte code; gate and operands stand in for the rest."""
     space = {"np": np}
-    exec("def f(x, y):\n    q = np.exp(x + y)\n    return q * 2", space)
+    exec("def f(x, y):\n    q = np.exp(x + y)\n    return np.sin(q * 2)", space)
     t = traced(space["f"], 1.0, 2.0)
-    assert names(t) == ["x + y", "exp(#2)", "#3 * 2"]
-    assert t.nodes[2].name is None
+    assert names(t) == ["x + y", "q", "q * 2", "sin(#4)"]
+    assert t["q"].name == "q"
+
+
+def test_no_source_every_way_to_store():
+    space = {"np": np}
+    program = """
+    def f(x):
+        global g
+        a, (b, c) = x * 2, (x + 1, x - 1)
+        a += 1
+        d = e = a * b
+        g = d * c
+        box = [0.0]
+        box[0] = g + e
+        def inner():
+            nonlocal x
+            x = box[0] ** 2
+        inner()
+        return (w := x * 3) * w
+    """
+    exec(textwrap.dedent(program), space)
+    t = traced(space["f"], 1.0)
+    assert names(t) == [
+        "x * 2", "x + 1", "x - 1", "a", "d", "g", "g + d", "x.2", "w", "w * w",
+    ]  # fmt: skip
     assert t.nodes[2].file == "<string>"
 
 
@@ -230,7 +254,7 @@ def test_a_source_that_changed_or_is_broken():
     assert names(traced(space["f"], 1.0)) == ["r"]
     broken = ["def f(:\n"]
     linecache.cache[name] = (8, None, broken, name)
-    assert names(traced(space["f"], 1.0)) == ["x * 2"]  # gate and operands
+    assert names(traced(space["f"], 1.0)) == ["r"]  # from the byte code
     del linecache.cache[name]
 
 

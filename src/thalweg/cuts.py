@@ -16,12 +16,8 @@ from thalweg.graph.node import Node, describe_origin, user_frame
 
 __all__ = ["cut_error"]
 
-#: Where libraries live: what happens there is shown at the user's line that led to it.
-_LIBRARIES = (
-    sysconfig.get_path("purelib") + os.sep,
-    sysconfig.get_path("platlib") + os.sep,
-    sysconfig.get_path("stdlib") + os.sep,
-)
+_STANDARD = sysconfig.get_path("stdlib") + os.sep
+_INSTALLED = re.compile(r"[\\/](?:site|dist)-packages[\\/]")
 #: What `thalweg.scipy.special` has for a function of `math`, under its own name.
 _SPECIAL = {"gamma": "gamma", "lgamma": "gammaln", "erf": "erf", "erfc": "erfc"}
 _OTHER_NAMES = {"fsum": "sum", "pow": "power"}
@@ -62,7 +58,8 @@ def _leave_libraries(frame: FrameType) -> tuple[FrameType, str]:
     inner, called = frame, ""
     outer: FrameType | None = frame
     while outer is not None:
-        if not outer.f_code.co_filename.startswith(_LIBRARIES):
+        filename = outer.f_code.co_filename
+        if not filename.startswith(_STANDARD) and not _INSTALLED.search(filename):
             return outer, called
         module = outer.f_globals.get("__name__", "")
         name = outer.f_code.co_qualname

@@ -8,6 +8,8 @@ expression, and the statement around it says which name the value gets.
 from __future__ import annotations
 
 import ast
+import dis
+import itertools
 import linecache
 from types import CodeType
 from typing import Any, NamedTuple
@@ -131,6 +133,7 @@ class Sources:
 
     def __init__(self) -> None:
         self._positions: dict[int, list[tuple[int | None, ...]]] = {}
+        self._stored: dict[int, dict[int, str]] = {}
         self._places: dict[tuple[int, int], Place] = {}
         self._codes: list[CodeType] = []  # kept alive: they are known by their id
 
@@ -146,6 +149,13 @@ class Sources:
             found = self._places[key] = self._find(code, offset)
         return found
 
+    def _stored_name(self, code: CodeType, offset: int) -> str | None:
+        """The variable's name where there is no source (a shell, `exec`)."""
+        names = self._stored.get(id(code))
+        if names is None:
+            names = self._stored[id(code)] = _stored_names(code)
+        return names.get(offset)
+
     def _find(self, code: CodeType, offset: int) -> Place:
         positions = self._positions.get(id(code))
         if positions is None:
@@ -154,11 +164,11 @@ class Sources:
         line, last, start, end = positions[index] if 0 <= index < len(positions) else (None,) * 4
         place = Place(code.co_filename, line or code.co_firstlineno)
         if line is None or last is None or start is None or end is None:
-            return place  # python -X no_debug_ranges
+            return place._replace(name=self._stored_name(code, offset))  # python -X no_debug_ranges
         file = _parsed(code.co_filename)
         node = file.spans.get((line, last, start, end)) if file else None
         if file is None or node is None:
-            return place
+            return place._replace(name=self._stored_name(code, offset))
         place = place._replace(
             name=file.names.get(node),
             targets=file.targets.get(node, ()),
@@ -174,6 +184,18 @@ class Sources:
                 statement=_text(file.lines, statement) if statement else None,
             )
         return place
+
+
+def _stored_names(code: CodeType) -> dict[int, str]:
+    """Offset of an instruction → the variable that the next one stores its result to."""
+    names: dict[int, str] = {}
+    # `a = b = …` and `(a := …)` copy the value first.
+    steps = (step for step in dis.get_instructions(code) if step.opname != "COPY")
+    for made, stored in itertools.pairwise(steps):
+        if stored.opname.startswith(("STORE_FAST", "STORE_NAME", "STORE_GLOBAL", "STORE_DEREF")):
+            name = stored.argval  # Python 3.13 may store two, or store one and load another
+            names[made.offset] = str(name[0] if isinstance(name, tuple) else name)
+    return names
 
 
 def _text(lines: list[str], node: ast.AST) -> str:
