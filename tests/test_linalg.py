@@ -295,3 +295,13 @@ def test_a_singular_matrix_is_numpys_error(f):
 def test_infinite_entries_are_scipys_error():
     with pytest.raises(ValueError, match="infs or NaNs"):
         tw.vjp(sl.inv, np.full((2, 2), np.nan))
+
+
+@pytest.mark.parametrize("order", ["nuc", 2, "fro", 1, np.inf, None])
+def test_every_matrix_norm_has_slope_zero_at_zero(order):
+    def norm(x):
+        return np.linalg.norm(x, order, axis=(0, 1))
+
+    zero = np.zeros((2, 3))
+    np.testing.assert_array_equal(tw.grad(norm)(zero), zero)
+    assert tw.jvp(norm, (zero,), (np.ones((2, 3)),))[1] == 0

@@ -209,3 +209,9 @@ def test_slopes_at_subnormal_numbers(x):
         assert tw.grad(sp.i1)(x) == 0.5
         assert tw.grad(tw.grad(sp.i0))(x) == tw.grad(tw.grad(np.i0))(x) == 0.5
         assert tw.grad(sp.i1e)(x) == 0.5
+
+
+def test_incomplete_gamma_is_flat_at_infinity():
+    for f in (sp.gammainc, sp.gammaincc):
+        assert tw.grad(lambda x, f=f: f(2.5, x))(np.inf) == 0
+        assert tw.grad(tw.grad(lambda x, f=f: f(2.5, x)))(np.inf) == 0

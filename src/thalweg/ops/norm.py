@@ -110,6 +110,7 @@ def _matrix_norm(x: Any, ord: Any, row: int, column: int) -> Any:
     if ord in ("nuc", 2, -2):
         rest = [axis for axis in range(x.ndim) if axis not in (row, column)]
         s = np.linalg.svd(np.transpose(x, (*rest, row, column)), compute_uv=False)
+        s = np.where(np.equal(s, 0), 0.0, s)  # its slope there is 0, as of every norm
         if ord == "nuc":
             return np.sum(s, axis=-1)
         return _extreme(s, s.ndim - 1, ord)

@@ -246,8 +246,10 @@ BETALN = elementwise(
 
 
 def _gamma_density(a: Any, x: Any) -> Any:
-    """x^(a−1) e^−x / Γ(a)."""
-    return np.exp(XLOGY(a - 1, x) - x - GAMMALN(a))
+    """x^(a−1) e^−x / Γ(a), 0 at infinity."""
+    end = np.isposinf(x)
+    near = np.where(end, 1.0, x)
+    return np.where(end, 0.0, np.exp(XLOGY(a - 1, near) - near - GAMMALN(a)))
 
 
 def _beta_density(a: Any, b: Any, x: Any) -> Any:
