@@ -75,6 +75,8 @@ def returns_nothing(x):
 
 
 ENTRIES = {
+    "if on an array": (lambda: tw.grad(lambda x: x if x > 0 else 1.0)(X), ValueError, "np.where"),
+    "and on arrays": (lambda: tw.grad(lambda x: (x > 0) and x)(X), ValueError, "&"),
     "no function": (lambda: tw.grad(X), TypeError, "function"),
     "the argument given to grad": (lambda: tw.grad(np.sum, X), TypeError, r"grad\(f\)\(x\)"),
     "argnums by name": (lambda: tw.grad(np.sum, "x"), TypeError, "by position"),

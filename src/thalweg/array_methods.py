@@ -155,7 +155,15 @@ class ArrayMethods:
     # ---- values that Python asks for ----------------------------------------------------
 
     def __bool__(self) -> bool:
-        return bool(record_guard(self._node, bool(self._node.value)))
+        try:
+            answer = bool(self._node.value)
+        except ValueError as error:
+            error.add_note(
+                "To choose entry by entry: np.where(condition, a, b); conditions are joined by "
+                "(x > 0) & (x < 1)."
+            )
+            raise
+        return bool(record_guard(self._node, answer))
 
     def _settled(self, wanted: str) -> Any:
         """The value, if no derivative can be lost by handing it out; it becomes a guard."""
