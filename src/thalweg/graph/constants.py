@@ -65,16 +65,15 @@ def settle(depth: int, copying: bool) -> None:
     if depth or not _state.locks:
         return
     with _mutex:
-        while _state.locks:
-            key, lock = _state.locks.popitem()
+        for key, lock in list(_state.locks.items()):
             lock.threads.discard(threading.get_ident())
-            if lock.threads:
-                continue
-            _locks.pop(key, None)
-            for array in lock.arrays:
-                # It stays read-only if the user has made its owner so in the meantime.
-                with contextlib.suppress(ValueError):
-                    array.flags.writeable = True
+            if not lock.threads:
+                for array in lock.arrays:
+                    # It stays read-only if the user has made its owner so in the meantime.
+                    with contextlib.suppress(ValueError):
+                        array.flags.writeable = True
+                _locks.pop(key, None)
+            del _state.locks[key]  # last: interrupted before this, it is done again
 
 
 def locked() -> bool:
