@@ -48,6 +48,19 @@ def test_matrices_are_refused():
         tw.grad(lambda x: np.sum(x * x))(matrix)
 
 
+class Metres(np.ndarray):
+    def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
+        raise AssertionError
+
+
+def test_classes_with_their_own_arithmetic_are_refused():
+    length = X.view(Metres)
+    with pytest.raises(DtypeError, match="Metres"):
+        tw.grad(lambda x: np.sum(x * x))(length)
+    with pytest.raises(DtypeError, match="Metres"):
+        tw.grad(lambda x: np.sum(x * length))(X)
+
+
 def test_masks_are_not_dropped():
     masked = np.ma.array(X, mask=[True, False, False])
     for call in (

@@ -9,7 +9,7 @@ import numpy as np
 
 from thalweg.array import Array
 from thalweg.errors import DtypeError, TracingError, TreeError
-from thalweg.graph.constants import copied, hold
+from thalweg.graph.constants import as_numbers, copied, hold
 from thalweg.graph.node import Node, input_node
 from thalweg.guards import Guard, Recording, depth
 from thalweg.tree import Structure, flatten, flatten_with_paths, unflatten
@@ -81,7 +81,7 @@ def as_input(leaf: Any, what: str) -> Any:
             "taken entry by entry); pass np.asarray(x) and write x @ x"
         )
     else:
-        value = np.asarray(leaf)
+        value = as_numbers(leaf)
         if not isinstance(leaf, np.ndarray) and value.dtype.kind != "O":
             value = value[()]
     if value.dtype.kind in "fc":

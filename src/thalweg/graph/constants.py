@@ -169,6 +169,12 @@ def _refuse_foreign(array: np.ndarray[Any, Any]) -> None:
             "an np.matrix meets a traced array, which has no such operators (m * x is a matrix "
             "product).\n  Use np.asarray(m) and m @ x."
         )
+    if type(array).__array_ufunc__ is not np.ndarray.__array_ufunc__:
+        raise DtypeError(
+            f"an array of class {type(array).__name__}, which has its own meaning of NumPy's "
+            "functions (units, for example), would be taken for its plain entries.\n"
+            "  Say so: np.asarray(a)."
+        )
     if array.dtype.kind not in "fciub":
         raise DtypeError(
             f"an array of dtype {array.dtype} meets a traced one: no derivative passes through it"
