@@ -305,3 +305,14 @@ def test_every_matrix_norm_has_slope_zero_at_zero(order):
     zero = np.zeros((2, 3))
     np.testing.assert_array_equal(tw.grad(norm)(zero), zero)
     assert tw.jvp(norm, (zero,), (np.ones((2, 3)),))[1] == 0
+
+
+def test_lu_keeps_float32():
+    a = np.array([[0.1, 2.0], [3.0, 1.0]], np.float32)
+
+    def solution(a):
+        return sl.lu_solve(sl.lu_factor(a), a[0])
+
+    for f in (solution, lambda a: sl.lu_factor(a)[0], lambda a: sl.lu(a)[1]):
+        out, tangent = tw.jvp(f, (a,), (np.ones_like(a),))
+        assert out.dtype == tangent.dtype == np.float32

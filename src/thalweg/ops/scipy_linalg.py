@@ -163,12 +163,13 @@ LU_FACTOR: Primitive = register(
 
 
 def _permutation_value(pivots: Any, rows: int) -> Any:
-    matrix = np.zeros((*pivots.shape[:-1], rows, rows))
+    # The narrowest numbers: a product has the dtype of its other factor.
+    matrix = np.zeros((*pivots.shape[:-1], rows, rows), np.int8)
     for index in np.ndindex(pivots.shape[:-1]):
         order = np.arange(rows)
         for row, other in enumerate(pivots[index]):
             order[[row, other]] = order[[other, row]]
-        matrix[(*index, order, np.arange(rows))] = 1.0
+        matrix[(*index, order, np.arange(rows))] = 1
     return matrix
 
 
