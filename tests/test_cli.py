@@ -154,6 +154,29 @@ def test_mistakes_are_short_messages(capsys, arguments):
     assert len(err.splitlines()) <= 4
 
 
+def test_values_that_are_too_long_or_no_arrays(capsys, tmp_path):
+    _, _, err = run(capsys, "explain", "sum(x)", f"x={[1.0] * 3000}")
+    assert "put it into a .npy file, x=data.npy" in err
+    (tmp_path / "text.npy").write_text("hello")
+    _, _, err = run(capsys, "explain", "sum(x)", f"x={tmp_path / 'text.npy'}")
+    assert "is not a .npy file of numbers" in err
+    assert "pickle" not in err
+
+
+def test_columns_are_honoured_in_a_pipe(capsys, monkeypatch):
+    arguments = ("explain", "exp(x) + exp(2 * x)", "x=[0.1, 0.2, 0.3, 0.4]")
+    monkeypatch.delenv("COLUMNS", raising=False)
+    wide = run(capsys, *arguments)[1]
+    monkeypatch.setenv("COLUMNS", "100")
+    narrow = run(capsys, *arguments)[1]
+
+    def widest(text):
+        return max(map(len, text.split("chain rule")[0].splitlines()))
+
+    assert 100 < widest(wide) <= 160
+    assert widest(narrow) <= 100
+
+
 def test_usage(capsys):
     assert run(capsys)[0] == 2
     assert run(capsys, "unknown")[0] == 2

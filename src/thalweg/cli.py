@@ -75,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = _parsed(sys.argv[1:] if argv is None else argv)
     except SystemExit as leave:  # argparse: 0 after --help and --version, 2 after a mistake
         return int(leave.code or 0)
-    width = None if sys.stdout.isatty() else 160
+    width = None if sys.stdout.isatty() or os.environ.get("COLUMNS") else 160
     console = _Output(width=width, highlight=False, markup=False, emoji=False)
     problems = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
     with warnings.catch_warnings():

@@ -10,7 +10,7 @@ import numpy as np
 
 from thalweg.errors import DataError, ExpressionError
 from thalweg.expression import parse
-from thalweg.expression.grammar import FUNCTIONS, MAX_FILE_BYTES
+from thalweg.expression.grammar import FUNCTIONS, MAX_FILE_BYTES, MAX_LENGTH
 
 __all__ = ["parse_assignments"]
 
@@ -47,6 +47,11 @@ def parse_assignments(texts: Sequence[str]) -> dict[str, Any]:
 
 
 def _number(name: str, text: str) -> Any:
+    if len(text) > MAX_LENGTH:
+        raise ExpressionError(
+            f"the value of {name} has {len(text):,} characters; at most {MAX_LENGTH:,} are "
+            f"allowed: put it into a .npy file, {name}=data.npy"
+        )
     expression = parse(text)
     if expression.variables:
         raise ExpressionError(
@@ -64,7 +69,8 @@ def _load(name: str) -> Any:
     except OSError as error:
         raise DataError(f"cannot read {name}: {error.strerror or error}") from error
     except (ValueError, EOFError) as error:
-        raise DataError(f"{name} is not a .npy file of numbers: {error}") from error
+        why = "" if "pickle" in str(error) else f": {error}"  # no advice to load it
+        raise DataError(f"{name} is not a .npy file of numbers{why}") from error
     return _floating(value, name, DataError)
 
 
