@@ -215,3 +215,9 @@ def test_incomplete_gamma_is_flat_at_infinity():
     for f in (sp.gammainc, sp.gammaincc):
         assert tw.grad(lambda x, f=f: f(2.5, x))(np.inf) == 0
         assert tw.grad(tw.grad(lambda x, f=f: f(2.5, x)))(np.inf) == 0
+
+
+@pytest.mark.parametrize("point", [(1.0, np.inf), (np.inf, 1.0), (-np.inf, np.inf), (0.0, -np.inf)])
+def test_angles_at_infinity_are_flat(point):
+    assert tw.grad(np.arctan2, (0, 1))(*point) == (0, 0)
+    assert tw.jvp(np.arctan2, point, (1.0, 1.0))[1] == 0

@@ -81,8 +81,9 @@ HYPOT = elementwise(
 
 
 def _per_radius(part: Any, y: Any, x: Any) -> Any:
-    """part / (x² + y²), 0 at the origin, without the overflow of squares."""
+    """part / (x² + y²), 0 at the origin and at infinity, without the overflow of squares."""
     radius = np.hypot(x, y)
+    part = np.where(np.isinf(radius), 0.0, part)
     return safe_ratio(safe_ratio(part, radius), radius)
 
 
