@@ -120,7 +120,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
     console.print(
         f"{data.name}: {len(data):,} rows, {len(data.features):,} features, "
         f"{len(data.classes)} classes; {len(train):,} to train, {len(held_out):,} held out "
-        f"(seed {args.seed})"
+        f"(seed {args.seed})",
+        soft_wrap=True,
     )
     training = Training(data, train, settings)
     interrupted = False
@@ -141,9 +142,10 @@ def run(args: argparse.Namespace, console: Console) -> int:
             f"interrupted after {epoch.number} of {settings.epochs} epochs: "
             f"the weights so far are in {args.output}",
             style="yellow",
+            soft_wrap=True,
         )
         return 130
-    console.print(f"weights, scaling and names: {args.output}")
+    console.print(f"weights, scaling and names: {args.output}", soft_wrap=True)
     return 0
 
 
