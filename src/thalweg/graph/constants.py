@@ -93,14 +93,15 @@ def hold(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         _refuse_foreign(array)
     if not _state.depth:
         return array
+    if array.nbytes <= _SMALL:  # the common case: no need to know whose memory it is
+        return array.copy() if array.flags.c_contiguous else copied(array)
     owners = [array]
     while isinstance(owners[-1].base, np.ndarray):
         owners.append(owners[-1].base)
     root = owners[-1]
     if id(root) not in _locks and not any(owner.flags.writeable for owner in owners):
         return array
-    limit = _PART if array.nbytes < root.nbytes else _SMALL
-    if _state.copying or array.nbytes <= limit:
+    if _state.copying or (array.nbytes <= _PART and array.nbytes < root.nbytes):
         return copied(array)
     with _mutex:
         lock = _locks.get(id(root))

@@ -79,7 +79,7 @@ def elementwise(
     ufunc : numpy.ufunc, optional
         The ufunc that user code spells it with; `value` itself where that is one.
     """
-    rules = tuple(_rule(partial) for partial in partials)
+    rules = tuple(_rule(partial, len(partials)) for partial in partials)
 
     def local(i: int, out: Any, *operands: Any, **params: Any) -> Kind:
         return rules[i](out, *operands, **params)
@@ -100,23 +100,39 @@ def elementwise(
     return register(primitive, ufunc)
 
 
-def _rule(partial: Any) -> Callable[..., Kind]:
-    """A partial derivative as a function that gives a kind."""
+def _rule(partial: Any, count: int) -> Callable[..., Kind]:
+    """A partial derivative of `count` operands as a function that gives a kind.
+
+    One and two operands are spelled out: packing them into a tuple costs as much as the rule.
+    """
     if isinstance(partial, (int, float)):
         partial = _constant_kind(partial)
     if type(partial) in _KINDS:
+        if count <= 2:
+            return lambda out, x=None, y=None, **params: partial
         return lambda out, *operands, **params: partial
 
-    def rule(out: Any, *operands: Any, **params: Any) -> Kind:
-        entries = partial(out, *operands, **params) if params else partial(out, *operands)
-        if type(entries) is np.ndarray:
-            return _new(Diagonal, (entries,))
-        form = type(entries)
-        if form in _SCALARS:
-            return _constant_kind(entries)
-        return entries if form in _KINDS else _new(Diagonal, (entries,))
+    def one(out: Any, x: Any, **params: Any) -> Kind:
+        entries = partial(out, x, **params) if params else partial(out, x)
+        return _new(Diagonal, (entries,)) if type(entries) is np.ndarray else _as_kind(entries)
 
-    return rule
+    def two(out: Any, x: Any, y: Any, **params: Any) -> Kind:
+        entries = partial(out, x, y, **params) if params else partial(out, x, y)
+        return _new(Diagonal, (entries,)) if type(entries) is np.ndarray else _as_kind(entries)
+
+    def several(out: Any, *operands: Any, **params: Any) -> Kind:
+        return _as_kind(partial(out, *operands, **params))
+
+    by_count: dict[int, Callable[..., Kind]] = {1: one, 2: two}
+    return by_count.get(count, several)
+
+
+def _as_kind(entries: Any) -> Kind:
+    """What a rule gave: a number, entries, or a kind already."""
+    form = type(entries)
+    if form in _SCALARS:
+        return _constant_kind(entries)
+    return entries if form in _KINDS else Diagonal(entries)
 
 
 _SCALARS = frozenset((int, float, complex, bool))
