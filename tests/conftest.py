@@ -38,10 +38,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """How much of the op table was held against which law."""
+    """How much of the op table was held against which law, and how many random programs."""
     laws: Counter[str] = Counter()
     operations = set()
     for report in terminalreporter.stats.get("passed", []):
+        for name, value in report.user_properties:
+            terminalreporter.write_line(f"{name}: {value}")
         path, _, name = report.nodeid.partition("::")
         if path.endswith("test_laws.py") and "[" in name:
             law, _, case = name.partition("[")

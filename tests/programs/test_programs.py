@@ -100,7 +100,7 @@ def check_batch(program: Program) -> None:
             np.testing.assert_allclose(a[k], b, rtol=1e-10, atol=1e-10)
 
 
-def test_random_programs(capsys):
+def test_random_programs(record_property):
     seen: Counter[str] = Counter()
 
     @settings(
@@ -123,6 +123,6 @@ def test_random_programs(capsys):
             seen["batched"] += 1
 
     check()
-    with capsys.disabled():
-        print("\nrandom programs:", ", ".join(f"{count:,} {what}" for what, count in seen.items()))
+    counts = ", ".join(f"{count:,} {what}" for what, count in seen.items())
+    record_property("random programs", counts)
     assert seen["programs"] >= COUNT
