@@ -83,6 +83,10 @@ class Primitive:
     rules : tuple of callable, optional
         `local` taken apart by operand, ``rules[i](out, *operands, **params)``: a short cut for the
         hot path of elementwise operations.
+    lower : callable or str
+        ``lower(b, out, *operands, **params)``: the same value as tensors of native code, built with
+        `thalweg.execute.native.builder.Builder`; `out` has the result's shape and dtype. A string
+        says why there is none; compiled functions then call `value`.
     """
 
     name: str
@@ -93,6 +97,7 @@ class Primitive:
     domain: Domain = REALS
     outputs: int = 0
     rules: tuple[Callable[..., Kind], ...] = ()
+    lower: Callable[..., Any] | str = "it has no native code"
 
     def __call__(self, *operands: Any, **params: Any) -> Any:
         return _apply(self, operands, params)

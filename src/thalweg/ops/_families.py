@@ -68,6 +68,7 @@ def elementwise(
     gate: str | None = None,
     ufunc: Any = None,
     domain: Domain = REALS,
+    lower: Callable[..., Any] | str | None = None,
 ) -> Primitive:
     """Declare an elementwise operation over NumPy's broadcasting.
 
@@ -78,6 +79,8 @@ def elementwise(
         that gives ∂out/∂operand as an array broadcastable to out, or a kind. Written in NumPy.
     ufunc : numpy.ufunc, optional
         The ufunc that user code spells it with; `value` itself where that is one.
+    lower : callable or str, optional
+        As on the record; by default the scalar function of this name, if native code has one.
     """
     rules = tuple(_rule(partial, len(partials)) for partial in partials)
 
@@ -93,11 +96,21 @@ def elementwise(
         batch=_batch_elementwise(holder),
         domain=domain,
         rules=rules,
+        lower=_scalar_function(name) if lower is None else lower,
     )
     holder.append(primitive)
     if ufunc is None and isinstance(value, np.ufunc):
         ufunc = value
     return register(primitive, ufunc)
+
+
+def _scalar_function(name: str) -> Callable[..., Any]:
+    """The lowering of an elementwise operation: `name` of native code's scalar functions."""
+
+    def lower(b: Any, out: Any, *operands: Any, **params: Any) -> Any:
+        return b.elementwise(name, out, operands)
+
+    return lower
 
 
 def _rule(partial: Any, count: int) -> Callable[..., Kind]:

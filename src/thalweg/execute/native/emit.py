@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import ClassVar, NamedTuple
 
 __all__ = ["BITS", "Emit", "Module", "V", "is_float", "storage"]
 
@@ -130,6 +130,10 @@ class Emit:
         self.lines: list[str] = []
         self._prefix = prefix
         self._count = 0
+        self._memo: dict[tuple[str, ...], V] = {}
+
+    #: Functions by name, filled by `thalweg.execute.native.math`, which stands above.
+    functions: ClassVar[dict[str, Callable[..., V]]] = {}
 
     # ---- types and lines -------------------------------------------------------------------
 
@@ -240,6 +244,14 @@ class Emit:
         for c in reversed(coefficients[:-1]):
             result = self.fma(result, x, self.like(c, x))
         return result
+
+    def function(self, name: str, *operands: V) -> V:
+        """The scalar function `name` of the operands, emitted once for the same operands."""
+        key = (name, *[v.text for v in operands], operands[0].kind)
+        found = self._memo.get(key)
+        if found is None:
+            found = self._memo[key] = self.functions[name](self, *operands)
+        return found
 
     # ---- conditions ------------------------------------------------------------------------
 
