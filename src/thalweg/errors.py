@@ -15,6 +15,12 @@
     │   └── DataError              (ValueError)           a file that cannot be used
     ├── GradientCheckError         (AssertionError)       a derivative disagrees with differences
     └── InternalError              (RuntimeError)         a bug in Thalweg: please report it
+
+Warnings, for what is right but not as fast as it could be::
+
+    ThalwegWarning                 (UserWarning)
+    ├── RecompilationWarning       a compiled function is traced again and again
+    └── NativeUnavailableWarning   compiled functions run in NumPy, and why
 """
 
 from __future__ import annotations
@@ -25,11 +31,14 @@ __all__ = [
     "ExpressionError",
     "GradientCheckError",
     "InternalError",
+    "NativeUnavailableWarning",
     "NoRuleError",
     "NonScalarOutputError",
+    "RecompilationWarning",
     "ShapeError",
     "SizeLimitError",
     "ThalwegError",
+    "ThalwegWarning",
     "TracingError",
     "TreeError",
     "UserError",
@@ -86,3 +95,15 @@ class GradientCheckError(ThalwegError, AssertionError):
 
 class InternalError(ThalwegError, RuntimeError):
     """A broken invariant of Thalweg itself: a bug, please report it."""
+
+
+class ThalwegWarning(UserWarning):
+    """Root of every warning: the results are right, but something is slower than it need be."""
+
+
+class RecompilationWarning(ThalwegWarning):
+    """A compiled function is traced again and again; the message names the cause."""
+
+
+class NativeUnavailableWarning(ThalwegWarning):
+    """Compiled functions run in NumPy here; the message gives the reason."""

@@ -14,7 +14,7 @@ from thalweg.graph.node import Node, input_node
 from thalweg.guards import Guard, Recording, depth
 from thalweg.tree import Structure, flatten, flatten_with_paths, unflatten
 
-__all__ = ["Run", "as_input", "leave", "own", "path_text", "result_leaves", "run"]
+__all__ = ["Run", "as_input", "call_traced", "leave", "own", "path_text", "result_leaves", "run"]
 
 
 class Run(NamedTuple):
@@ -123,6 +123,22 @@ def _input_nodes(
     return nodes, structure
 
 
+def call_traced(function: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+    """``function(*args, **kwargs)`` on handles: our error is not left hidden in one of NumPy's."""
+    try:
+        return function(*args, **kwargs)
+    except ValueError as error:
+        # `numpy_array[0] = x` asks for float(x), and NumPy hides the answer in the cause.
+        cause, traceback = error.__cause__, error.__traceback__
+        if not isinstance(cause, TracingError):
+            raise
+        try:
+            error.__cause__ = None  # no cycle of the two, which would keep the trace alive
+            raise cause.with_traceback(traceback) from None
+        finally:
+            del cause, traceback
+
+
 def run(
     function: Callable[..., Any],
     args: Sequence[Any],
@@ -149,18 +165,7 @@ def run(
             inputs += nodes
             structures.append(structure)
             called[position] = unflatten(structure, map(Array, nodes))
-        try:
-            result = function(*called, **kwargs)
-        except ValueError as error:
-            # `numpy_array[0] = x` asks for float(x), and NumPy hides the answer in the cause.
-            cause, traceback = error.__cause__, error.__traceback__
-            if not isinstance(cause, TracingError):
-                raise
-            try:
-                error.__cause__ = None  # no cycle of the two, which would keep the trace alive
-                raise cause.with_traceback(traceback) from None
-            finally:
-                del cause, traceback
+        result = call_traced(function, called, kwargs)
     aux = None
     if has_aux:
         if not (isinstance(result, tuple) and len(result) == 2):
@@ -179,8 +184,14 @@ def run(
     return Run(inputs, structures, outputs, out_structure, aux, guards, nested)
 
 
-def result_leaves(result: Any) -> tuple[list[Any], Structure]:
+def result_leaves(result: Any, besides: tuple[type, ...] = ()) -> tuple[list[Any], Structure]:
     """Leaves of what a traced function returned: nodes, or numbers and arrays of them.
+
+    Parameters
+    ----------
+    result : tree
+    besides : tuple of type
+        What else may be a leaf, and goes out as it is.
 
     Raises
     ------
@@ -191,7 +202,9 @@ def result_leaves(result: Any) -> tuple[list[Any], Structure]:
     leaves, structure = flatten(result)
     outputs = [leaf._node if type(leaf) is Array else leaf for leaf in leaves]
     for output in outputs:
-        if type(output) is not Node and np.asarray(output).dtype.kind not in "fciub":
+        if type(output) is Node or isinstance(output, besides):
+            continue
+        if np.asarray(output).dtype.kind not in "fciub":
             what = f" of dtype {output.dtype}" if isinstance(output, np.ndarray) else ""
             raise TreeError(
                 f"the function returned a {type(output).__name__}{what}, which is neither an array "

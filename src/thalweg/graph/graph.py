@@ -57,7 +57,7 @@ class Graph(NamedTuple):
     def without_values(self) -> Graph:
         """The same graph with a `Spec` in place of each value, so that memory is free again.
 
-        Constants keep their values. Guards are dropped: they hold values.
+        Constants and the answers of guards keep their values; a guard on a constant says nothing.
         """
         slim: dict[Node, Node] = {}
 
@@ -81,6 +81,11 @@ class Graph(NamedTuple):
             tuple(slim[x] for x in self.inputs),
             tuple(slim[x] for x in self.nodes),
             tuple(operand(x) for x in self.outputs),
+            tuple(
+                Guard(slim[node], answer, origin)
+                for node, answer, origin in self.guards
+                if node in slim
+            ),
         )
 
 
