@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Callable, Sequence
-from typing import ClassVar, NamedTuple
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, ClassVar, NamedTuple
 
 __all__ = ["BITS", "Emit", "Module", "V", "is_float", "storage"]
 
@@ -63,9 +63,14 @@ class V(NamedTuple):
 
 
 class Module:
-    """What a text of IR consists of beside its function bodies; each part stands there once."""
+    """What a text of IR consists of beside its function bodies; each part stands there once.
 
-    def __init__(self) -> None:
+    `features` are the target's (``"avx512f"``, …): what has an instruction only there is used
+    only there.
+    """
+
+    def __init__(self, features: Collection[str] = ()) -> None:
+        self.features = frozenset(features)
         self.declarations: dict[str, None] = {}
         self.definitions: dict[str, str] = {}
         self._tables: dict[bytes, str] = {}
@@ -130,10 +135,11 @@ class Emit:
         self.lines: list[str] = []
         self._prefix = prefix
         self._count = 0
-        self._memo: dict[tuple[str, ...], V] = {}
+        self._memo: dict[tuple[str, ...], Any] = {}
 
-    #: Functions by name, filled by `thalweg.execute.native.math`, which stands above.
-    functions: ClassVar[dict[str, Callable[..., V]]] = {}
+    #: Functions by name, filled by `thalweg.execute.native.math`, which stands above; parts that
+    #: several functions share may give a tuple of values.
+    functions: ClassVar[dict[str, Callable[..., Any]]] = {}
 
     # ---- types and lines -------------------------------------------------------------------
 
@@ -160,6 +166,8 @@ class Emit:
 
     def raw(self, text: str) -> None:
         """Append a line as it is (a label, a branch, a store)."""
+        if text.rstrip().endswith(":"):  # code behind a label need not have run what stands before
+            self._memo.clear()
         self.lines.append(text)
 
     def call(self, kind: str, name: str, arguments: Sequence[V], extra: str = "") -> V:
@@ -245,9 +253,9 @@ class Emit:
             result = self.fma(result, x, self.like(c, x))
         return result
 
-    def function(self, name: str, *operands: V) -> V:
-        """The scalar function `name` of the operands, emitted once for the same operands."""
-        key = (name, *[v.text for v in operands], operands[0].kind)
+    def function(self, name: str, *operands: V) -> Any:
+        """The function `name`, emitted once for the same operands between two labels."""
+        key = (name, *[part for v in operands for part in v])
         found = self._memo.get(key)
         if found is None:
             found = self._memo[key] = self.functions[name](self, *operands)
