@@ -73,7 +73,10 @@ def _complaint(node: Node, known: set[Node], members: set[Node]) -> str | None:
         return f"parameters must have names: {node.params}"
     for i, x in enumerate(node.operands):
         if type(x) is not Node:
-            if not isinstance(x, (bool, int, float, complex, np.ndarray, np.generic)):
+            # None stands for an operand that was not given.
+            if x is not None and not isinstance(
+                x, (bool, int, float, complex, np.ndarray, np.generic)
+            ):
                 return f"operand {i} is neither a node nor a number but {type(x).__name__}"
         elif x in members and x not in known:
             return f"operand {i}, node {x.sequence}, is computed later"
