@@ -28,6 +28,8 @@ __all__ = ["Builder"]
 _PYTHON = (bool, int, float, complex)
 #: Sums of float32 numbers are kept in float64 until the end.
 _IDENTITY = {"add": 0, "mul": 1, "or": False, "and": True}
+#: Operations that may have arguments of a dtype that native code does not compute with.
+_OUTSIDE = frozenset(("opaque", "part"))
 
 
 class Builder:
@@ -39,6 +41,7 @@ class Builder:
         #: Arrays that the program needs: `data` of an array constant is a place in this list.
         self.arrays: list[np.ndarray[Any, Any]] = []
         self._places: dict[int, int] = {}
+        self._held: list[np.ndarray[Any, Any]] = []
         #: Conditions (0-d, i1) that must hold for the result to mean anything.
         self.checks: list[Tensor] = []
 
@@ -49,6 +52,10 @@ class Builder:
     ) -> Tensor:
         """A tensor, or the one that is there already; `data` is hashable."""
         shape = tuple(shape)
+        if op not in _OUTSIDE:
+            for x in args:
+                if x.kind[:3] == "raw":
+                    raise NoLowering(f"{x.dtype} runs in NumPy")
         typed = (type(data), math.copysign(1.0, data)) if isinstance(data, float) else type(data)
         key = (
             op,
@@ -72,8 +79,11 @@ class Builder:
         """One number in all entries."""
         if kind == "i1":
             number: Any = bool(value)
-        elif kind in ("f32", "f64"):
+        elif kind == "f64":
             number = float(value)
+        elif kind == "f32":
+            with np.errstate(over="ignore"):
+                number = float(np.float32(value))
         else:
             number = int(value)
         return self.make("const", (), number, shape, kind)
@@ -86,7 +96,8 @@ class Builder:
         place = self._places.get(id(value))
         if place is None:
             place = self._places[id(value)] = len(self.arrays)
-            self.arrays.append(value)
+            self._held.append(value)  # or another array could get its id
+            self.arrays.append(np.ascontiguousarray(value))
         return self.make("const", (), ("array", place), value.shape, kind)
 
     def iota(self, shape: Sequence[int], axis: int, kind: str = "i64") -> Tensor:
@@ -100,7 +111,13 @@ class Builder:
         """
         if not knows(name, args[-1].kind):
             raise NoLowering(f"{name} of {args[-1].dtype} has no native code")
-        full = np.broadcast_shapes(*[x.shape for x in args]) if shape is None else tuple(shape)
+        first = args[0].shape
+        if shape is not None:
+            full = tuple(shape)
+        elif all(x.shape == first for x in args):
+            full = first
+        else:
+            full = np.broadcast_shapes(*[x.shape for x in args])
         kind = args[-1].kind
         if name in COMPARISONS or name in PREDICATES:
             kind = "i1"
@@ -117,6 +134,8 @@ class Builder:
         shape = tuple(n for i, n in enumerate(x.shape) if i not in axes)
         if not axes or math.prod(kept) == x.size != 0:
             result = self.reshape(x, shape)
+            if how == "add" and x.kind in ("f32", "f64"):
+                result = self.map("add", result, self.const(0.0, x.kind))  # a sum is never -0.0
         elif x.size == 0:
             result = self.const(_IDENTITY.get(how, 0), x.kind, shape)
         else:
@@ -131,6 +150,9 @@ class Builder:
         shape = (*batch, a.shape[-2], b.shape[-1])
         if math.prod(shape) == 0 or a.shape[-1] == 0:
             return self.const(0.0, a.kind, shape)
+        if b.shape[-1] == 1:  # a matrix and a vector: a sum along rows
+            row = self.transpose(b, (*range(b.ndim - 2), b.ndim - 1, b.ndim - 2))
+            return self.reduce("add", self.map("multiply", a, row), (-1,), keepdims=True)
         return self.make("matmul", (a, b), None, shape, a.kind)
 
     def gather(self, x: Tensor, positions: Tensor) -> Tensor:
@@ -173,7 +195,7 @@ class Builder:
             return self.const(x.data, x.kind, shape)
         return self.make("view", (x,), (strides, offset), shape, x.kind)
 
-    def _placed(self, x: Tensor) -> tuple[Tensor, Shape, int]:
+    def placed(self, x: Tensor) -> tuple[Tensor, Shape, int]:
         """x as (base, strides, offset)."""
         if x.op == "view":
             strides, offset = x.data
@@ -185,7 +207,7 @@ class Builder:
         shape = tuple(shape)
         if shape == x.shape:
             return x
-        base, strides, offset = self._placed(x)
+        base, strides, offset = self.placed(x)
         found = reshaped_strides(x.shape, strides, shape)
         if found is None:
             base, offset = self.copy(x), 0
@@ -198,7 +220,7 @@ class Builder:
 
     def transpose(self, x: Tensor, axes: Sequence[int]) -> Tensor:
         """Result axis i is operand axis axes[i]."""
-        base, strides, offset = self._placed(x)
+        base, strides, offset = self.placed(x)
         return self.view(base, [x.shape[a] for a in axes], [strides[a] for a in axes], offset)
 
     def broadcast(self, x: Tensor, shape: Sequence[int]) -> Tensor:
@@ -212,7 +234,7 @@ class Builder:
 
     def basic_index(self, x: Tensor, index: tuple[Any, ...]) -> Tensor:
         """x[index] for integers, slices, None and an ellipsis."""
-        base, strides, offset = self._placed(x)
+        base, strides, offset = self.placed(x)
         used = sum(part is not None and part is not Ellipsis for part in index)
         parts: list[Any] = []
         for part in index:
@@ -259,17 +281,43 @@ class Builder:
                 number = np.asarray(x.data, x.dtype).astype(dtype_of(kind))[()]
             return self.const(number, kind, x.shape)
         if x.kind in ("f32", "f64") and kind not in ("f32", "f64", "i1"):
-            raise NoLowering("a cast of floating numbers to integers runs in NumPy")
+            return self._truncated(x, kind)
         return self.map(f"cast to {kind}", x)
+
+    def _truncated(self, x: Tensor, kind: str) -> Tensor:
+        """Floating numbers as integers: what does not fit, and NaN, gives the lowest of them."""
+        if kind not in ("i32", "i64"):
+            raise NoLowering(f"a cast of {x.dtype} to {dtype_of(kind)} runs in NumPy")
+        end = self.const(2.0 ** (int(kind[1:]) - 1), x.kind)
+        fits = self.map("less", self.map("absolute", x), end)
+        lowest = self.const(-int(2.0 ** (int(kind[1:]) - 1)), kind)
+        number = self.map("where", fits, x, self.const(0.0, x.kind))
+        return self.map("where", fits, self.map(f"cast to {kind}", number), lowest)
+
+    def known(self, x: Any) -> np.ndarray[Any, Any] | None:
+        """The entries of a constant, else None."""
+        if not isinstance(x, Tensor):
+            return np.asarray(x)
+        if x.op != "const":
+            return None
+        if isinstance(x.data, tuple):
+            return self.arrays[x.data[1]]
+        return np.full(x.shape, x.data, x.dtype)
 
     def common(self, *operands: Any) -> list[Tensor]:
         """Operands as tensors of the dtype to which NumPy promotes them."""
-        dtype = np.result_type(*[_weak(x) for x in operands])
+        try:
+            dtype = np.result_type(*[_weak(x) for x in operands])
+        except OverflowError as error:
+            raise NoLowering(str(error)) from None
         return [self.tensor(x, dtype) for x in operands]
 
     def elementwise(self, name: str, out: Any, operands: Sequence[Any]) -> Tensor:
         """The ufunc `name`: operands promoted as NumPy does, the result of out's dtype."""
         if name in COMPARISONS or name in PREDICATES:
+            kinds = {x.kind for x in operands if isinstance(x, Tensor)}
+            if kinds == {"i64", "u64"}:  # NumPy compares them exactly
+                raise NoLowering("a comparison of int64 and uint64 runs in NumPy")
             return self.map(name, *self.common(*operands))
         return self.map(name, *[self.tensor(x, out.dtype) for x in operands])
 

@@ -34,6 +34,7 @@ __all__ = [
     "dtype_of",
     "kind_of",
     "reshaped_strides",
+    "storage_kind",
 ]
 
 Shape = tuple[int, ...]
@@ -73,9 +74,15 @@ def kind_of(dtype: Any) -> str:
     return kind
 
 
+def storage_kind(dtype: Any) -> str:
+    """The kind of a dtype; ``raw:…`` where only NumPy computes with it (opaque nodes)."""
+    dtype = np.dtype(dtype)
+    return KINDS.get(dtype) or f"raw:{dtype.str}"
+
+
 def dtype_of(kind: str) -> np.dtype[Any]:
     """NumPy's dtype of a kind of number."""
-    return _DTYPES[kind]
+    return _DTYPES[kind] if kind in _DTYPES else np.dtype(kind.removeprefix("raw:"))
 
 
 class Tensor:
@@ -101,7 +108,7 @@ class Tensor:
     @property
     def dtype(self) -> np.dtype[Any]:
         """NumPy's dtype."""
-        return _DTYPES[self.kind]
+        return dtype_of(self.kind)
 
     @property
     def ndim(self) -> int:
