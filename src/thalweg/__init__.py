@@ -41,16 +41,19 @@ from thalweg.ops import (  # noqa: F401 - registers the operations
 from thalweg.primitives import primitive
 
 if TYPE_CHECKING:  # loaded by __getattr__ when first used
+    from thalweg.api_compile import Compiled, compile
     from thalweg.report.audit import audit
     from thalweg.report.trace import Trace, trace
     from thalweg.testing import check_gradient, check_grads, check_primitive
 
 __all__ = [
+    "Compiled",
     "Trace",
     "audit",
     "check_gradient",
     "check_grads",
     "check_primitive",
+    "compile",
     "config",
     "detach",
     "errors",
@@ -75,11 +78,13 @@ __version__ = "0.1.0"
 # Names that `import thalweg` leaves for their first use, and the modules that have them. Importing
 # SciPy takes longer than all the rest; reports and checks are for looking, not for running.
 _LAZY = {
+    "Compiled": "thalweg.api_compile",
     "Trace": "thalweg.report.trace",
     "audit": "thalweg.report.audit",
     "check_gradient": "thalweg.testing",
     "check_grads": "thalweg.testing",
     "check_primitive": "thalweg.testing",
+    "compile": "thalweg.api_compile",
     "trace": "thalweg.report.trace",
 }
 _LAZY_MODULES = frozenset(["scipy", "testing", "report"])

@@ -1,0 +1,221 @@
+"""Records: a graph and its executor, for one signature and branch."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Collection, Hashable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from thalweg.compiled.recording import Traced, as_operand
+from thalweg.compiled.signature import Call, Form
+from thalweg.execute.executor import Executor, GuardChanged
+from thalweg.graph.graph import Graph
+from thalweg.graph.node import Node
+from thalweg.tree import unflatten
+
+__all__ = ["Cause", "Family", "Record"]
+
+_next_use = itertools.count(1).__next__
+#: Different values of a Python int before it is tried as one that varies.
+_MANY = 3
+
+
+class Cause(NamedTuple):
+    """Why a record was made.
+
+    Attributes
+    ----------
+    kind : str
+        ``"first"``, ``"arguments"``, ``"shape"``, ``"dtype"``, ``"layout"``, ``"value"``,
+        ``"branch"`` or ``"again"``.
+    where : str
+        The leaf, or the line of the user's source.
+    text : str
+        In words.
+    """
+
+    kind: str
+    where: str
+    text: str
+
+
+class Family:
+    """Signatures that differ only in the values of Python numbers.
+
+    Attributes
+    ----------
+    forms : tuple
+        The forms of the leaves (`signature.Call`).
+    paths : tuple
+        Where each leaf stands in ``(args, kwargs)``.
+    floats : bool
+        Whether Python floats and complex numbers vary, as NumPy's, and are no part of the key.
+    ints : frozenset of int
+        The leaves that are Python ints and vary, as np.int64.
+    records : dict
+        Key → records, the newest first. The tuples are replaced, never changed: calls read them
+        without a lock.
+    """
+
+    __slots__ = ("_seen", "floats", "forms", "ints", "paths", "records")
+
+    def __init__(self, forms: tuple[Form, ...], paths: tuple[tuple[Any, ...], ...]) -> None:
+        self.forms = forms
+        self.paths = paths
+        self.floats = True
+        self.ints: frozenset[int] = frozenset()
+        self.records: dict[tuple[Hashable, ...], tuple[Record, ...]] = {}
+        self._seen: dict[int, set[int]] = {}
+
+    def positions(self, floats: bool, ints: Collection[int]) -> tuple[int, ...]:
+        """The leaves that are inputs of the graph, if these Python numbers vary."""
+        return tuple([i for i, form in enumerate(self.forms) if _varies(i, form, floats, ints)])
+
+    def key(self, call: Call) -> tuple[Hashable, ...]:
+        """The values of the Python numbers that do not vary: for floats as their digits."""
+        leaves = call.leaves
+        numbers = self.static_numbers()
+        return tuple([leaves[i] if type(leaves[i]) is int else repr(leaves[i]) for i in numbers])
+
+    def static_numbers(self) -> list[int]:
+        """The leaves whose values are in the key, in its order."""
+        return [
+            i
+            for i, form in enumerate(self.forms)
+            if form[0] == "number" and not _varies(i, form, self.floats, self.ints)
+        ]
+
+    def has_floats(self) -> bool:
+        """Whether there are Python floats or complex numbers at all."""
+        return any(form[0] == "number" and form[1] is not int for form in self.forms)
+
+    def changing_ints(self, call: Call) -> list[int]:
+        """Python ints that have had many values by now, each told once."""
+        found = []
+        for i, form in enumerate(self.forms):
+            if form == ("number", int) and i not in self.ints:
+                seen = self._seen.setdefault(i, set())
+                if len(seen) < _MANY:
+                    seen.add(call.leaves[i])
+                    if len(seen) == _MANY:
+                        found.append(i)
+        return found
+
+    def regroup(self, floats: bool, ints: frozenset[int]) -> None:
+        """Say what varies from now on; records for another grouping go."""
+        if (floats, ints) != (self.floats, self.ints):
+            self.records = {}
+            self.floats, self.ints = floats, ints
+
+    def add(self, record: Record) -> None:
+        """Keep a record; one of the same branch goes."""
+        others = self.records.get(record.key, ())
+        kept = [other for other in others if not other.same_branch(record)]
+        self.records[record.key] = (record, *kept)
+
+    def drop(self, record: Record) -> None:
+        """Let a record go."""
+        kept = tuple([x for x in self.records.get(record.key, ()) if x is not record])
+        if kept:
+            self.records[record.key] = kept
+        else:
+            self.records.pop(record.key, None)
+
+
+def _varies(i: int, form: Form, floats: bool, ints: Collection[int]) -> bool:
+    if form[0] != "number":
+        return form[0] != "static"
+    return i in ints if form[1] is int else floats
+
+
+class Record:
+    """One signature and branch of a compiled function.
+
+    Attributes
+    ----------
+    family : Family
+    key : tuple
+        The values of the leaves that are static numbers.
+    cause : Cause
+        Why it was made.
+    graph : Graph
+        From the leaves that vary to the results, without values.
+    positions : tuple of int
+        Which leaves of the call are the inputs of the graph.
+    executor : Executor
+    calls : int
+        Calls that it has served, those of a native entry not counted.
+    """
+
+    __slots__ = (
+        "_into",
+        "_leaves",
+        "_structure",
+        "calls",
+        "cause",
+        "executor",
+        "family",
+        "graph",
+        "key",
+        "positions",
+        "used",
+    )
+
+    def __init__(
+        self,
+        family: Family,
+        key: tuple[Hashable, ...],
+        cause: Cause,
+        traced: Traced,
+        graph: Graph,
+        into: Mapping[int, int],
+        executor: Executor,
+    ) -> None:
+        self.family = family
+        self.key = key
+        self.cause = cause
+        self.graph = graph
+        self.positions = traced.positions
+        self._leaves: tuple[Any, ...] = tuple(
+            [_VARIES if type(x) is Node else x for x in traced.leaves]
+        )
+        self._structure = traced.structure
+        self._into = into
+        self.executor = executor
+        self.calls = 0
+        self.used = _next_use()
+
+    def same_branch(self, other: Record) -> bool:
+        """Whether the guards of both have the same answers at the same lines."""
+        mine, others = self.graph.guards, other.graph.guards
+        return len(mine) == len(others) and all(
+            a.origin == b.origin and np.array_equal(a.answer, b.answer)
+            for a, b in zip(mine, others, strict=True)
+        )
+
+    def run(self, call: Call) -> Any:
+        """The result of a call, or the guard that answers otherwise."""
+        results = self.executor.run([as_operand(call.leaves[i]) for i in self.positions])
+        return results if isinstance(results, GuardChanged) else self.give(call, results)
+
+    def give(self, call: Call, results: tuple[Any, ...]) -> Any:
+        """Results of the graph, and constants, in the tree that goes out."""
+        self.calls += 1
+        self.used = _next_use()
+        rest = iter(results)
+        given = []
+        for k, leaf in enumerate(self._leaves):
+            if leaf is _VARIES:
+                given.append(next(rest))
+            elif k in self._into:
+                target = call.leaves[self._into[k]]
+                np.copyto(target, leaf)
+                given.append(target)
+            else:  # a constant, of which the caller may write to a copy
+                given.append(np.array(leaf) if isinstance(leaf, np.ndarray) else leaf)
+        return unflatten(self._structure, given)
+
+
+_VARIES = object()
