@@ -1,16 +1,15 @@
-"""Measuring in pairs: every round runs each contender once, so that drifts hit all alike."""
+"""Measuring in pairs: every round gives each contender one turn, so that drifts hit all alike."""
 
 from __future__ import annotations
 
-import importlib
 import random
 import statistics
-import time
 from collections.abc import Callable, Mapping
-from importlib import metadata
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-__all__ = ["Figure", "in_pairs", "peer", "ratio", "summary", "version"]
+__all__ = ["Figure", "in_pairs", "ratio", "summary"]
+
+_LEAST_ROUNDS = 3
 
 
 class Figure(NamedTuple):
@@ -23,44 +22,45 @@ class Figure(NamedTuple):
 
 def summary(sample: list[float]) -> Figure:
     """Median and quartiles."""
+    if len(sample) == 1:
+        return Figure(*sample * 3)
     low, median, high = statistics.quantiles(sample, n=4, method="inclusive")
     return Figure(median, low, high)
 
 
 def in_pairs(
-    contenders: Mapping[str, Callable[[], Any]], rounds: int, inner: int = 1
+    turns: Mapping[str, Callable[[], float]],
+    rounds: int,
+    budget: float = float("inf"),
+    progress: Callable[[int], None] = lambda done: None,
 ) -> dict[str, list[float]]:
-    """Seconds a call, one entry a round; the order within a round is drawn anew."""
-    for call in contenders.values():  # warm: caches, lazy imports
-        call()
-    order = list(contenders)
+    """Seconds a call, one entry a round; the order within a round is drawn anew.
+
+    Parameters
+    ----------
+    turns
+        Name → what gives the contender a turn and returns the seconds of one call. A turn that
+        raises ``RuntimeError`` ends the contender's part.
+    budget
+        Seconds of turns after which a slow contender is left in peace, its first rounds done.
+    """
+    order = list(turns)
     rng = random.Random(0)
-    seconds: dict[str, list[float]] = {name: [] for name in contenders}
-    for _ in range(rounds):
+    seconds: dict[str, list[float]] = {name: [] for name in turns}
+    for done in range(rounds):
         rng.shuffle(order)
-        for name in order:
-            call = contenders[name]
-            start = time.perf_counter()
-            for _ in range(inner):
-                call()
-            seconds[name].append((time.perf_counter() - start) / inner)
+        for name in list(order):
+            if len(seconds[name]) >= _LEAST_ROUNDS and sum(seconds[name]) > budget:
+                continue
+            try:
+                seconds[name].append(turns[name]())
+            except RuntimeError:
+                order.remove(name)
+                seconds[name].clear()
+        progress(done + 1)
     return seconds
 
 
 def ratio(ours: list[float], theirs: list[float]) -> Figure:
     """Theirs over ours, round by round: above 1 we are faster."""
-    return summary([b / a for a, b in zip(ours, theirs, strict=True)])
-
-
-def peer(name: str) -> Any:
-    """The peer's module, or None (with a word about it) where it is not installed."""
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        print(f"{name} is not installed and left out: pip install -r bench/requirements.txt\n")
-        return None
-
-
-def version(name: str) -> str:
-    """The installed version."""
-    return metadata.version(name)
+    return summary([b / a for a, b in zip(ours, theirs, strict=False)])

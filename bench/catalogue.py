@@ -1,0 +1,14 @@
+"""All workloads. Imports no peer and not Thalweg: every contender's process reads this."""
+
+from __future__ import annotations
+
+from bench import elementwise, imports, overhead
+
+__all__ = ["WORKLOADS"]
+
+WORKLOADS = [
+    *elementwise.WORKLOADS,
+    *overhead.WORKLOADS,
+    *imports.WORKLOADS,
+    *elementwise.GROWTH,
+]
