@@ -1,0 +1,176 @@
+"""exp and what is made of it: expm1, sigmoid, softplus, tanh, sinh, cosh.
+
+x = n·ln 2 + r with |r| ≤ ½ ln 2, e^x = 2^n e^r, e^r = 1 + r + r² EXP(r).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from thalweg.execute.native.coefficients import EXP, EXP2, LN2, LOG2E
+from thalweg.execute.native.emit import Emit, V
+from thalweg.execute.native.math_parts import (
+    FORMATS,
+    Pair,
+    at_least,
+    at_most,
+    fast_sum,
+    negative_fma,
+    power_of_two,
+    quotient,
+    scale,
+)
+
+__all__ = ["FUNCTIONS", "PARTS"]
+
+# Beyond these e^x is infinite and 0 in any rounding, and n still fits the scaling.
+_EXP_RANGE = {"f32": (-104.5, 89.0), "f64": (-746.0, 710.0)}
+# Below, e^x − 1 rounds to −1; above, it is infinite.
+_EXPM1_RANGE = {"f32": (-20.0, 88.8), "f64": (-40.0, 709.9)}
+_EXP2_RANGE = {"f32": (-151.0, 129.0), "f64": (-1076.0, 1025.0)}
+# sinh and cosh are infinite above.
+_SINH_LIMIT = {"f32": 89.6, "f64": 710.6}
+
+
+def _reduced(e: Emit, x: V, offset: float) -> tuple[V, V, V, V]:
+    """(n + shifter + offset, n, r, tail of r) of a clamped x."""
+    form = FORMATS[x.kind]
+    high, low = LN2[x.kind]
+    base = e.like(form.shifter + offset, x)
+    shifted = e.fma(x, e.like(LOG2E[x.kind][0], x), base)
+    n = e.sub(shifted, base)
+    exact = negative_fma(e, n, e.like(high, x), x)
+    r = negative_fma(e, n, e.like(low, x), exact)
+    return shifted, n, r, negative_fma(e, n, e.like(low, x), e.sub(exact, r))
+
+
+def exp_pair(e: Emit, x: V) -> Pair:
+    """e^x with the digits that it loses by rounding."""
+    low, high = _EXP_RANGE[x.kind]
+    _, n, r, _ = _reduced(e, at_least(e, at_most(e, x, high), low), 0.0)
+    t = e.fma(e.mul(r, r), e.horner(r, EXP[x.kind]), r)
+    total = fast_sum(e, e.like(1.0, x), t)
+    return Pair(scale(e, total.value, n), scale(e, total.tail, n))
+
+
+def exp(e: Emit, x: V) -> V:
+    """e^x."""
+    return e.function("exp_pair", x).value
+
+
+def exp2(e: Emit, x: V) -> V:
+    """2^x: n whole, r = x − n exact, 2^r = 1 + r EXP2(r)."""
+    low, high = _EXP2_RANGE[x.kind]
+    x = at_least(e, at_most(e, x, high), low)
+    n = e.rint(x)
+    r = e.sub(x, n)
+    return scale(e, e.fma(r, e.horner(r, EXP2[x.kind]), e.like(1.0, x)), n)
+
+
+def expm1(e: Emit, x: V) -> V:
+    """e^x − 1 = (2^n − 1) + 2^n r + 2^n r² EXP(r), by half of it, which does not overflow."""
+    low, high = _EXPM1_RANGE[x.kind]
+    inside = at_least(e, at_most(e, x, high), low)
+    shifted, _, r, tail = _reduced(e, inside, FORMATS[x.kind].bias - 1.0)
+    s = power_of_two(e, shifted)
+    rest = e.fma(e.mul(r, r), e.horner(r, EXP[x.kind]), tail)
+    half = e.fma(s, rest, e.fma(s, r, e.sub(s, e.like(0.5, x))))
+    # Halves of subnormal numbers would lose a bit, and the sign of zero.
+    tiny = e.compare("olt", e.abs(x), e.like(FORMATS[x.kind].smallest_normal * 4.0, x))
+    return e.select(tiny, x, e.add(half, half))
+
+
+def exp_neg_abs_pair(e: Emit, x: V) -> Pair:
+    """e^−|x| and its tail."""
+    return e.function("exp_pair", e.neg(e.function("absolute", x)))
+
+
+def exp_neg_abs(e: Emit, x: V) -> V:
+    """e^−|x|: sigmoid, softplus and log_sigmoid of one x share it."""
+    return e.function("exp_neg_abs_pair", x).value
+
+
+def sigmoid(e: Emit, x: V) -> V:
+    """1/(1 + z) for x ≥ 0, z/(1 + z) for x < 0, with z = e^−|x|."""
+    z = e.function("exp_neg_abs_pair", x)
+    one, zero = e.like(1.0, x), e.like(0.0, x)
+    below = e.compare("olt", x, zero)
+    if x.kind == "f32":
+        return e.div(e.select(below, z.value, one), e.add(one, z.value))
+    total = fast_sum(e, one, z.value)
+    over = Pair(e.select(below, z.value, one), e.select(below, z.tail, zero))
+    return quotient(e, over, Pair(total.value, e.add(total.tail, z.tail)))
+
+
+def tanh(e: Emit, x: V) -> V:
+    """−m/(2 + m) with m = e^−2|x| − 1, and the sign of x."""
+    size = e.function("absolute", x)
+    twice = e.neg(e.add(size, size))
+    shifted, _, r, tail = _reduced(
+        e, at_least(e, twice, _EXPM1_RANGE[x.kind][0]), float(FORMATS[x.kind].bias)
+    )
+    s = power_of_two(e, shifted)
+    rest = e.fma(e.mul(r, r), e.horner(r, EXP[x.kind]), tail)
+    two = e.like(2.0, x)
+    start = e.sub(s, e.like(1.0, x))
+    if x.kind == "f32":
+        m = e.fma(s, rest, e.fma(s, r, start))
+        return e.copysign(e.div(m, e.add(two, m)), x)
+    first = fast_sum(e, start, e.mul(s, r))
+    m = fast_sum(e, first.value, e.fma(s, rest, first.tail))
+    under = fast_sum(e, two, m.value)
+    under = Pair(under.value, e.add(under.tail, m.tail))
+    return e.copysign(quotient(e, m, under), x)
+
+
+def _both_exponentials(e: Emit, x: V) -> tuple[V, V, V, V, V]:
+    """(a + b, a − b, r, s − r, c − 1) with a = 2^(n−2), b = 2^(−n−2), s = sinh r, c = cosh r.
+
+    Even and odd powers of e^r's polynomial are cosh r and sinh r; x ≥ 0.
+    """
+    form = FORMATS[x.kind]
+    shifted, n, r, tail = _reduced(e, at_most(e, x, _SINH_LIMIT[x.kind]), form.bias - 2.0)
+    a = power_of_two(e, shifted)
+    # Where 2^−n no longer counts beside 2^n it may be any small number.
+    small = at_most(e, n, 60.0)
+    b = power_of_two(e, e.sub(e.like(form.shifter + form.bias - 2.0, x), small))
+    z = e.mul(r, r)
+    coefficients = EXP[x.kind]
+    odd = e.fma(e.mul(z, r), e.horner(z, coefficients[1::2]), tail)
+    even = e.mul(z, e.horner(z, coefficients[0::2]))
+    return e.add(a, b), e.sub(a, b), r, odd, even
+
+
+def sinh(e: Emit, x: V) -> V:
+    """½(e^x − e^−x) = 2[(a − b) c + (a + b) s]."""
+    total, difference, r, odd, even = e.function("sinh_cosh_parts", e.function("absolute", x))
+    rest = e.fma(difference, even, e.mul(total, odd))
+    value = e.add(e.fma(total, r, difference), rest)
+    tiny = e.compare("olt", e.abs(x), e.like(FORMATS[x.kind].smallest_normal * 8.0, x))
+    return e.select(tiny, x, e.copysign(e.add(value, value), x))
+
+
+def cosh(e: Emit, x: V) -> V:
+    """½(e^x + e^−x) = 2[(a + b) c + (a − b) s]."""
+    total, difference, r, odd, even = e.function("sinh_cosh_parts", e.function("absolute", x))
+    rest = e.fma(total, even, e.mul(difference, odd))
+    value = e.add(e.fma(difference, r, total), rest)
+    return e.add(value, value)
+
+
+FUNCTIONS: dict[str, Callable[..., V]] = {
+    "exp": exp,
+    "exp2": exp2,
+    "expm1": expm1,
+    "exp_neg_abs": exp_neg_abs,
+    "sigmoid": sigmoid,
+    "tanh": tanh,
+    "sinh": sinh,
+    "cosh": cosh,
+}
+PARTS: dict[str, Callable[..., Any]] = {
+    "exp_pair": exp_pair,
+    "exp_neg_abs_pair": exp_neg_abs_pair,
+    "sinh_cosh_parts": _both_exponentials,
+}

@@ -1,0 +1,105 @@
+"""Makes `src/thalweg/execute/native/coefficients.py`: polynomials and split constants.
+
+    python -m tools.coefficients
+
+Each polynomial is the near-minimax one (Chebyshev interpolation, mpmath) of the quotient that its
+function needs, so that the leading terms of the series stay exact and the error is relative.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mpmath import mp, mpf
+
+TARGET = (
+    Path(__file__).resolve().parents[1] / "src" / "thalweg" / "execute" / "native/coefficients.py"
+)
+HEADER = '''"""Polynomials (lowest power first), split constants; made by tools/coefficients.py."""
+
+from __future__ import annotations
+
+'''
+
+mp.dps = 60
+
+
+def rounded(value: Any, kind: str) -> float:
+    """The nearest number of the kind."""
+    number = float(value)
+    return struct.unpack("f", struct.pack("f", number))[0] if kind == "f32" else number
+
+
+def parts(value: Any, kind: str, count: int) -> tuple[float, ...]:
+    """`value` as an unevaluated sum of `count` numbers of the kind."""
+    found = []
+    for _ in range(count):
+        found.append(rounded(value, kind))
+        value = value - mpf(found[-1])
+    return tuple(found)
+
+
+def fit(f: Callable[[Any], Any], low: Any, high: Any, count: int, kind: str) -> tuple[float, ...]:
+    """`count` coefficients of f on [low, high]."""
+    found = mp.chebyfit(f, [mpf(low), mpf(high)], count)
+    return tuple(rounded(c, kind) for c in reversed(found))
+
+
+def fixed(value: Any, guard: Callable[[Any], Any], at: Any = 0) -> Callable[[Any], Any]:
+    """`guard`, with its limit `value` in the point `at` where it is 0/0."""
+    return lambda x: mpf(value) if x == at else guard(x)
+
+
+def exponentials() -> dict[str, dict[str, tuple[float, ...]]]:
+    """e^r = 1 + r + r² EXP(r), 2^r = 1 + r EXP2(r) about 0, by half the spacing of powers of 2."""
+    half = mp.log(2) / 2 * mpf("1.0001")
+    e = fixed(0.5, lambda r: (mp.expm1(r) - r) / r**2)
+    two = fixed(mp.log(2), lambda r: mp.expm1(r * mp.log(2)) / r)
+    return {
+        "EXP": {k: fit(e, -half, half, n, k) for k, n in (("f32", 5), ("f64", 10))},
+        "EXP2": {k: fit(two, -0.5001, 0.5001, n, k) for k, n in (("f32", 7), ("f64", 12))},
+        "LN2": {k: parts(mp.log(2), k, 2) for k in ("f32", "f64")},
+        "LOG2E": {k: parts(1 / mp.log(2), k, 2) for k in ("f32", "f64")},
+    }
+
+
+def logarithms() -> dict[str, dict[str, tuple[float, ...]]]:
+    """log(1 + f) = f − f²/2 + f³ LOG(f) in float32;
+
+    in float64 s = f/(2 + f), log(1 + f) = 2s + s³ LOG(s²); f from √½ − 1 to √2 − 1.
+    """
+    direct = fixed(mpf(1) / 3, lambda f: (mp.log1p(f) - f + f**2 / 2) / f**3)
+    odd = fixed(mpf(2) / 3, lambda z: (2 * mp.atanh(mp.sqrt(z)) / mp.sqrt(z) - 2) / z)
+    root = mp.sqrt(2)
+    top = ((root - 1) / (root + 1)) ** 2 * mpf("1.001")
+    return {
+        "LOG": {
+            "f32": fit(direct, 1 / root - mpf("1.0001"), root - mpf("0.9999"), 9, "f32"),
+            "f64": fit(odd, 0, top, 7, "f64"),
+        },
+        "LOG10E": {k: parts(1 / mp.log(10), k, 2) for k in ("f32", "f64")},
+        "LOG10_2": {k: parts(mp.log10(2), k, 2) for k in ("f32", "f64")},
+    }
+
+
+def shown(name: str, value: dict[str, tuple[float, ...]]) -> str:
+    """A table as Python text, formatted as ruff would."""
+    lines = [f"{name}: dict[str, tuple[float, ...]] = {{"]
+    for kind, numbers in value.items():
+        lines.append(f'    "{kind}": (')
+        lines += [f"        {number!r}," for number in numbers]
+        lines.append("    ),")
+    return "\n".join([*lines, "}", ""])
+
+
+def text() -> str:
+    """The whole file."""
+    tables = {**exponentials(), **logarithms()}
+    return HEADER + "".join(shown(name, value) for name, value in tables.items())
+
+
+if __name__ == "__main__":
+    TARGET.write_text(text(), encoding="utf-8")
