@@ -21,9 +21,8 @@ __all__ = ["merge_equal"]
 _COMPARED = 2**18
 #: x ∘ y and y ∘ x have the same bits (not so maximum: of +0 and −0 it gives one by position).
 _COMMUTATIVE = frozenset(
-    ("add", "multiply", "equal", "not_equal")
-    + ("logical_and", "logical_or", "logical_xor")
-    + ("bitwise_and", "bitwise_or", "bitwise_xor")
+    """add multiply equal not_equal logical_and logical_or logical_xor
+    bitwise_and bitwise_or bitwise_xor""".split()
 )
 
 

@@ -17,11 +17,11 @@ from thalweg.graph.graph import Graph
 from thalweg.graph.node import Node
 from thalweg.optimise.rewrite import in_place_of, rewrite
 
-__all__ = ["fold", "is_elementwise", "number_of"]
+__all__ = ["EXPONENTS", "fold", "is_elementwise", "number_of"]
 
 #: NumPy raises to one number (or to a view of one) by other functions than to an array of the same
 #: numbers: √x for x ** 0.5, which differs at −0 and −∞. So an array of exponents stays one.
-_EXPONENTS = frozenset(("power", "float_power"))
+EXPONENTS = frozenset(("power", "float_power"))
 
 
 def is_elementwise(node: Node) -> bool:
@@ -85,7 +85,7 @@ def _smaller(
 ) -> Any:
     """Operand `i`, an array, as one number or as a view of one entry where it is that."""
     x = operands[i]
-    if i == 1 and node.primitive.name in _EXPONENTS:
+    if i == 1 and node.primitive.name in EXPONENTS:
         return x
     if x.ndim and not any(x.strides) and not is_elementwise(node):
         return x  # such a view already

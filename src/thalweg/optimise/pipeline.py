@@ -8,11 +8,12 @@ from thalweg.graph.graph import Graph
 from thalweg.optimise.cse import merge_equal
 from thalweg.optimise.dce import drop_unused
 from thalweg.optimise.fold import fold
+from thalweg.optimise.simplify import simplify
 
 __all__ = ["EXACT", "optimise"]
 
 #: What is done again until nothing changes: constants first, because the others look at them.
-EXACT: tuple[Callable[[Graph], Graph], ...] = (fold, merge_equal, drop_unused)
+EXACT: tuple[Callable[[Graph], Graph], ...] = (fold, simplify, merge_equal, drop_unused)
 #: One round does nearly all; each further one only what the last one made possible.
 _ROUNDS = 8
 
