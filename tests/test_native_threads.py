@@ -17,7 +17,7 @@ from thalweg.execute.native import jit, threads
 
 pytestmark = pytest.mark.skipif(bool(jit.available()), reason=jit.available())
 
-#: chunk: counts itself. long: the same, 20 µs later. nested: starts a job of 4 chunks, at 4 · itself.
+#: chunk: counts itself; long: the same, 20 µs later; nested: a job of 4 chunks from 4 · itself on.
 TEXT = """
 declare i64 @tw_parallel(ptr, ptr, i64, i64)
 define internal void @chunk(ptr %frame, i64 %i) nounwind {

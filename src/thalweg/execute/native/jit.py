@@ -16,7 +16,7 @@ import re
 import sys
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -97,10 +97,11 @@ class Library:
             found = self._addresses[name] = tracker[name]
         return found
 
-    def __del__(self) -> None:
-        # Never here: whoever drops the last reference must not wait for another thread's compile.
-        _DROPPED.append((self._trackers, self._engine))
-        _free_dropped()
+    def __del__(self, ending: Callable[[], bool] = sys.is_finalizing) -> None:
+        # At the end of the process code stays: a thread may be in it, and our globals may be gone.
+        if not ending():
+            _DROPPED.append((self._trackers, self._engine))
+            _free_dropped()
 
 
 class _Engine:
@@ -122,8 +123,11 @@ _current: list[_Engine] = []
 
 
 def _free_dropped() -> None:
-    """Unload the libraries that nobody holds, unless another thread is at work here."""
-    if sys.is_finalizing() or not _LOCK.acquire(blocking=False):
+    """Unload the libraries that nobody holds.
+
+    While another thread compiles they wait: dropping a function must not take as long as that.
+    """
+    if not _LOCK.acquire(blocking=False):
         return
     try:
         while _DROPPED:
