@@ -3,7 +3,7 @@
 One file an entry, named by the key, which is a digest of all that the code depends on. A file is
 written beside its place and then renamed: whole or not there. It is believed only if its header
 and checksum hold, so nothing on the disk can do more harm than a recompilation. Whatever the disk
-refuses (read-only, full, missing) costs only the cache: `problem` says what it was.
+refuses (read-only, full, missing) costs only the cache: `info` says what it was.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ import struct
 import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import platformdirs
 
 from thalweg.config import config
 
-__all__ = ["FORMAT", "clear", "directory", "problem", "read", "size", "write"]
+__all__ = ["FORMAT", "CacheInfo", "clear", "directory", "info", "read", "write"]
 
 #: Version of the files and of what stands in them; a new one makes all old entries strangers.
 FORMAT = 1
@@ -34,6 +35,25 @@ _UNFINISHED = ".unfinished"
 _HOUR = 3600.0
 #: Writes after which the directory is measured again: other processes write there, too.
 _WRITES = 64
+
+
+class CacheInfo(NamedTuple):
+    """The disk cache as it is.
+
+    Attributes
+    ----------
+    directory : Path or None
+        Where it is; None: there is none.
+    entries, bytes : int
+        How many pieces of code it holds, and what they take.
+    problem : str
+        What the disk refused last in this process (it costs only the cache); empty: nothing.
+    """
+
+    directory: Path | None
+    entries: int
+    bytes: int
+    problem: str
 
 
 class _State:
@@ -60,11 +80,6 @@ def directory() -> Path | None:
     if chosen is None:
         return _usual_directory()
     return Path(chosen).expanduser().absolute() if chosen else None
-
-
-def problem() -> str:
-    """What the disk refused last; empty, if nothing."""
-    return _STATE.problem
 
 
 def read(key: bytes) -> bytes | None:
@@ -173,14 +188,15 @@ def _remove(name: str) -> None:
             _STATE.problem = str(error)
 
 
-def size() -> int:
-    """Bytes that the entries take."""
+def info() -> CacheInfo:
+    """What the disk cache holds, and where."""
     folder = directory()
-    return 0 if folder is None else sum(size for _, size, _ in _entries(folder))
+    entries = [] if folder is None else _entries(folder)
+    return CacheInfo(folder, len(entries), sum(size for _, size, _ in entries), _STATE.problem)
 
 
 def clear() -> None:
-    """Remove every entry."""
+    """Remove every entry of the disk cache."""
     folder = directory()
     if folder is None:
         return
