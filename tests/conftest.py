@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from pathlib import Path
 
 # Before NumPy is there: two test processes with two BLAS threads each wait for one another.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# Compiled code of the tests is kept beside pytest's own files, not among the user's.
+os.environ.setdefault(
+    "THALWEG_CACHE_DIR", str(Path(__file__).resolve().parents[1] / ".pytest_cache" / "native")
+)
 
 import pytest
+
+from thalweg.execute.native import jit
+
+jit.VERIFY = True
 
 #: Laws that the quick set tries on the first case of every operation; the others wait.
 _QUICK_LAWS = frozenset(["test_value", "test_first_order", "test_second_order"])
