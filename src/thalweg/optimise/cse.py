@@ -13,9 +13,9 @@ import numpy as np
 
 from thalweg.graph.graph import Graph, Guard
 from thalweg.graph.node import Node
-from thalweg.optimise.rewrite import in_place_of, rewrite
+from thalweg.optimise.rewrite import Rule, in_place_of, rewrite
 
-__all__ = ["merge_equal"]
+__all__ = ["merge_equal", "merging", "without_repeated_guards"]
 
 #: Bytes up to which arrays are compared by content; larger ones are the same where they are one.
 _COMPARED = 2**18
@@ -28,6 +28,11 @@ _COMMUTATIVE = frozenset(
 
 def merge_equal(graph: Graph) -> Graph:
     """Each operation on the same operands once, equal constants as one object, no guard twice."""
+    return without_repeated_guards(rewrite(graph, merging()))
+
+
+def merging() -> Rule:
+    """The rule that `merge_equal` goes by; it knows the nodes that it has been asked about."""
     known: dict[Any, Node] = {}
     constants = _Constants()
 
@@ -47,23 +52,22 @@ def merge_equal(graph: Graph) -> Graph:
                 shared = shared or list(operands)
                 shared[i] = same
         if len(parts) == 2 and primitive.name in _COMMUTATIVE:
-            identity: Any = frozenset(parts) if parts[0] != parts[1] else parts[0]
+            identity: Any = frozenset(parts)  # one part, where they are the same
         else:
             identity = tuple(parts)
-        params = constants.freeze(node.params) if node.params else None
-        before = known.setdefault((primitive, identity, params), node)
+        key = (primitive, identity, constants.freeze(node.params) if node.params else None)
+        before = known.setdefault(key, node)
         if before is not node:
             return before
-        if shared is None:
-            return None
-        merged = in_place_of(node, primitive, tuple(shared), node.params)
-        known[primitive, identity, params] = merged
-        return merged
+        if shared is not None:
+            known[key] = in_place_of(node, primitive, tuple(shared), node.params)
+            return known[key]
+        return None
 
-    return _without_repeated_guards(rewrite(graph, rule))
+    return rule
 
 
-def _without_repeated_guards(graph: Graph) -> Graph:
+def without_repeated_guards(graph: Graph) -> Graph:
     seen: set[Any] = set()
     kept: list[Guard] = []
     freeze = _Constants().freeze

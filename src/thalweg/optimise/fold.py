@@ -8,6 +8,7 @@ shape; elsewhere as a view of one entry (`np.broadcast_to`).
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -15,9 +16,9 @@ import numpy as np
 
 from thalweg.graph.graph import Graph
 from thalweg.graph.node import Node
-from thalweg.optimise.rewrite import in_place_of, rewrite
+from thalweg.optimise.rewrite import Rule, in_place_of, rewrite
 
-__all__ = ["EXPONENTS", "fold", "is_elementwise", "number_of"]
+__all__ = ["EXPONENTS", "fold", "folding", "is_elementwise", "number_of", "without_constant_ends"]
 
 #: NumPy raises to one number (or to a view of one) by other functions than to an array of the same
 #: numbers: √x for x ** 0.5, which differs at −0 and −∞. So an array of exponents stays one.
@@ -33,6 +34,27 @@ def fold(graph: Graph) -> Graph:
     """Nodes without inputs become values, arrays of one number repeated give up their memory."""
     if graph.captured:  # they look like constants, but belong to a trace that is under way
         return graph
+    return without_constant_ends(rewrite(graph, folding(graph)))
+
+
+def without_constant_ends(graph: Graph) -> Graph:
+    """Outputs that depend on no input are values; guards that depend on none are left out."""
+    members = {*graph.inputs, *graph.nodes}
+
+    def constant(x: Any) -> bool:
+        return type(x) is Node and x not in members
+
+    if any(map(constant, graph.outputs)):
+        outputs = tuple([x.value if constant(x) else x for x in graph.outputs])
+        graph = graph._replace(outputs=outputs)
+    if any(constant(guard.node) for guard in graph.guards):  # Python always gets the same answer
+        guards = tuple([guard for guard in graph.guards if not constant(guard.node)])
+        graph = graph._replace(guards=guards)
+    return graph
+
+
+def folding(graph: Graph) -> Rule:
+    """The rule that `fold` goes by."""
     members = {*graph.inputs, *graph.nodes}
     newest = max((node.sequence for node in members), default=0)
     found: dict[int, tuple[Any, Any]] = {}
@@ -44,40 +66,32 @@ def fold(graph: Graph) -> Graph:
         return found[id(x)][1]
 
     def rule(node: Node) -> Any:
-        varies = changed = False
-        arrays: list[int] = []
-        operands = list(node.operands)
-        for i, x in enumerate(operands):
-            if type(x) is Node:
+        plain, varies = True, False
+        for x in node.operands:
+            form = type(x)
+            if form is Node:
                 if x in members or x.sequence > newest:
                     varies = True
                     continue
-                operands[i] = x = x.value
-                changed = True
-            if isinstance(x, np.ndarray):
-                arrays.append(i)
-        if not varies:
+            elif form is float or form is int:
+                continue
+            plain = False
+        if plain and varies:
+            return None
+        operands = [
+            x.value if type(x) is Node and x not in members and x.sequence <= newest else x
+            for x in node.operands
+        ]
+        if Node not in map(type, operands):
             return node.value
-        for i in arrays:
-            smaller = _smaller(node, operands, i, number)
-            if smaller is not operands[i]:
-                operands[i] = smaller
-                changed = True
-        if not changed:
+        for i, x in enumerate(operands):
+            if isinstance(x, np.ndarray):
+                operands[i] = _smaller(node, operands, i, number)
+        if all(map(operator.is_, operands, node.operands)):
             return None
         return in_place_of(node, node.primitive, tuple(operands), node.params)
 
-    def constant(x: Any) -> bool:
-        return type(x) is Node and x not in members and x.sequence <= newest
-
-    graph = rewrite(graph, rule)
-    if any(map(constant, graph.outputs)):
-        outputs = tuple([x.value if constant(x) else x for x in graph.outputs])
-        graph = graph._replace(outputs=outputs)
-    if any(constant(guard.node) for guard in graph.guards):  # Python always gets the same answer
-        guards = tuple([guard for guard in graph.guards if not constant(guard.node)])
-        graph = graph._replace(guards=guards)
-    return graph
+    return rule
 
 
 def _smaller(

@@ -15,7 +15,7 @@ from thalweg.graph.graph import Graph
 from thalweg.graph.node import Node
 from thalweg.graph.primitive import Primitive
 
-__all__ = ["Rule", "computed", "in_place_of", "rewrite"]
+__all__ = ["Rule", "computed", "first_of", "in_place_of", "rewrite"]
 
 #: Called with a node whose operands are rewritten already: what stands for it (a node or a plain
 #: value), or None to keep it.
@@ -86,6 +86,19 @@ def rewrite(graph: Graph, rule: Rule) -> Graph:
         ),
         graph.captured,
     )
+
+
+def first_of(*rules: Rule) -> Rule:
+    """One rule from several: what the first one that has an answer says."""
+
+    def rule(node: Node) -> Any:
+        for each in rules:
+            found = each(node)
+            if found is not None:
+                return found
+        return None
+
+    return rule
 
 
 def in_place_of(

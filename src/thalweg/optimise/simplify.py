@@ -19,12 +19,12 @@ from thalweg.graph.primitive import Primitive, lookup
 from thalweg.ops.arithmetic import ADD, MULTIPLY, NEGATIVE, RECIPROCAL, SQRT, SUBTRACT
 from thalweg.ops.compare import WHERE
 from thalweg.ops.shape import BROADCAST_TO
-from thalweg.optimise.fold import EXPONENTS, is_elementwise, number_of
+from thalweg.optimise.fold import EXPONENTS, number_of
 from thalweg.optimise.gates import is_gate
 from thalweg.optimise.reindex import REINDEXING
 from thalweg.optimise.rewrite import Rule, in_place_of, rewrite
 
-__all__ = ["simplify"]
+__all__ = ["algebra", "simplify"]
 
 #: Python's numbers take the dtype of what they meet.
 _WEAK = (bool, int, float, complex)
@@ -33,14 +33,17 @@ _WEAK = (bool, int, float, complex)
 def simplify(graph: Graph) -> Graph:
     """Products with 1, repeated negations, casts and transposes that cancel, masks of masks, …"""
 
-    def rule(node: Node) -> Any:
-        for each in _RULES.get(node.primitive.name, ()):
-            found = each(node)
-            if found is not None:
-                return found
-        return _unstretched(node) if is_elementwise(node) else None
+    return rewrite(graph, algebra)
 
-    return rewrite(graph, rule)
+
+def algebra(node: Node) -> Any:
+    """The rule that `simplify` goes by."""
+    primitive = node.primitive
+    for each in _RULES.get(primitive.name, ()):
+        found = each(node)
+        if found is not None:
+            return found
+    return _unstretched(node) if primitive.rules else None
 
 
 def _like(node: Node, x: Any) -> Any:
