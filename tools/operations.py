@@ -18,7 +18,7 @@ from thalweg.tracing import run
 from thalweg.tree import flatten, tree_map, unflatten
 
 #: Primitives that every graph has; they stand for no operation.
-STRUCTURAL = frozenset(["input", "constant", "item", "detach", "remat"])
+STRUCTURAL = frozenset(["input", "constant", "item", "detach", "remat", "shape"])
 
 
 #: What a built-in's name may have before a dot; a user's primitive has its module there.

@@ -12,6 +12,7 @@ from thalweg.errors import NoRuleError
 from thalweg.graph.kinds import IDENTITY, Diagonal, Kind, Scale, Zero
 from thalweg.graph.node import Node
 from thalweg.graph.primitive import REALS, Domain, Labels, Primitive, implements, register
+from thalweg.ops._checks import settled_shape
 
 __all__ = [
     "align_batched",
@@ -195,6 +196,7 @@ def discrete(
     *,
     reason: str,
     tex: str | None = None,
+    open_shape: bool = False,
 ) -> Primitive:
     """Declare a NumPy function whose result is integer or boolean: no derivative passes it.
 
@@ -204,6 +206,8 @@ def discrete(
     ----------
     operands : tuple of str
         Names of the parameters of `function` that may be traced; the others are static.
+    open_shape : bool
+        The shape of the result depends on values: it becomes a guard too.
     """
     name = function.__name__
     signature = inspect.signature(function)
@@ -229,6 +233,7 @@ def discrete(
         names = tuple(key for key in operands if key in params)
         arrays = [params.pop(key) for key in names]
         static(f"np.{name}", **params)
-        return primitive(*arrays, names=names, **params)
+        result = primitive(*arrays, names=names, **params)
+        return settled_shape(result) if open_shape else result
 
     return primitive

@@ -17,7 +17,9 @@ import numpy as np
 from thalweg.graph.kinds import IDENTITY, Chain, Custom, Kind, Put, Router, Take, Zero
 from thalweg.graph.node import Node, apply
 from thalweg.graph.primitive import Labels, Primitive, implements, register
+from thalweg.ops._checks import settled_shape
 from thalweg.ops._families import front
+from thalweg.ops._lower_index import lower_add_at, lower_getitem, lower_setitem
 
 __all__ = [
     "GETITEM",
@@ -296,6 +298,7 @@ GETITEM = register(
         local=_getitem_local,
         labels=Labels("index", "{0}[{index}]"),
         batch=_batch_getitem,
+        lower=lower_getitem,
     )
 )
 
@@ -304,7 +307,9 @@ GETITEM = register(
 def getitem(x: Any, index: Any) -> Any:
     """x[index], with traced index arrays where they occur."""
     template, nodes = _split(index)
-    return apply(GETITEM, (x, *nodes) if nodes else (x,), {"index": template})
+    result = apply(GETITEM, (x, *nodes) if nodes else (x,), {"index": template})
+    masked = any(node.dtype.kind == "b" for node in nodes)
+    return settled_shape(result) if masked else result
 
 
 def along_axis(shape: tuple[int, ...], indices: Any, axis: int) -> tuple[Any, ...]:
@@ -369,6 +374,7 @@ SETITEM = register(
         local=_setitem_local,
         labels=Labels("set", r"{0} \text{{ with entries }} {1}"),
         batch=_batch_writing(lambda x, index, value: setitem(x, index, value)),
+        lower=lower_setitem,
     )
 )
 
@@ -442,6 +448,7 @@ ADD_AT = register(
         local=_add_at_local,
         labels=Labels("add at", r"{0} \text{{ plus entries }} {1}"),
         batch=_batch_writing(lambda x, index, value: add_at(x, index, value)),
+        lower=lower_add_at,
     )
 )
 

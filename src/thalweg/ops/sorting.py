@@ -11,6 +11,7 @@ from thalweg.errors import NoRuleError
 from thalweg.graph.kinds import Kind, Take, Zero
 from thalweg.graph.node import Node
 from thalweg.graph.primitive import Labels, Primitive, implements, register
+from thalweg.ops._checks import settled_shape
 from thalweg.ops._families import discrete, static
 from thalweg.ops.index import getitem
 
@@ -132,10 +133,10 @@ for _function, _operands in (
     (np.argpartition, ("a",)),
     (np.searchsorted, ("a", "v", "sorter")),
     (np.digitize, ("x", "bins")),
-    (np.argwhere, ("a",)),
-    (np.flatnonzero, ("a",)),
 ):
     discrete(_function, _operands, reason=_INDEX)
+for _function in (np.argwhere, np.flatnonzero):
+    discrete(_function, ("a",), reason=_INDEX, open_shape=True)
 
 
 @implements(np.nonzero)
@@ -194,7 +195,7 @@ def unique(
     if not newer.get("sorted", True):
         raise NoRuleError("np.unique: no rule for sorted=False")
     options = {"axis": axis, "equal_nan": equal_nan}
-    first = UNIQUE_INDEX(ar, part=1, **options)
+    first = settled_shape(UNIQUE_INDEX(ar, part=1, **options))
     if axis is None:
         values = np.ravel(ar)[first]
     else:

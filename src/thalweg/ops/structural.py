@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from thalweg.graph.kinds import IDENTITY, Zero
 from thalweg.graph.node import Node, apply
 from thalweg.graph.primitive import Labels, Primitive, register
 
-__all__ = ["DETACH", "ITEM", "detach_node", "items"]
+__all__ = ["DETACH", "ITEM", "SHAPE", "detach_node", "items"]
 
 ITEM: Primitive = register(
     Primitive(
@@ -17,6 +19,7 @@ ITEM: Primitive = register(
         local=lambda i, out, results, index: IDENTITY,
         labels=Labels("item", r"({0})_{{{index}}}"),
         batch=lambda operands, batched, params: ITEM(operands[0], **params),
+        lower=lambda b, out, results, index: results[index],
     )
 )
 DETACH: Primitive = register(
@@ -26,6 +29,16 @@ DETACH: Primitive = register(
         local=lambda i, out, x: Zero("detached by the user"),
         labels=Labels("detach", r"\operatorname{{detach}}({0})"),
         batch=lambda operands, batched, params: DETACH(operands[0]),
+        lower=lambda b, out, x: x,
+    )
+)
+SHAPE: Primitive = register(
+    Primitive(
+        name="shape",
+        value=lambda x: np.array(x.shape),
+        local=lambda i, out, x: Zero("a shape does not vary smoothly"),
+        labels=Labels("shape", r"\operatorname{{shape}}({0})"),
+        batch="it is a result whose shape depends on the values that has its shape looked at",
     )
 )
 
