@@ -136,6 +136,8 @@ class Emit:
         self._prefix = prefix
         self._count = 0
         self._memo: dict[tuple[str, ...], Any] = {}
+        self._known: dict[str, str] = {}
+        self._negated: dict[str, V] = {}
 
     #: Functions by name, filled by `thalweg.execute.native.math`, which stands above; parts that
     #: several functions share may give a tuple of values.
@@ -159,15 +161,22 @@ class Emit:
         return f"%{self._prefix}{self._count}"
 
     def line(self, text: str, kind: str) -> V:
-        """Append ``name = text`` and give the value."""
+        """Append ``name = text`` and give the value; the same text again is the same value."""
+        known = self._known.get(text)
+        if known is not None:
+            return V(known, kind)
         name = self.fresh()
         self.lines.append(f"  {name} = {text}")
+        if "load" not in text and "gather" not in text:  # memory may have changed since
+            self._known[text] = name
         return V(name, kind)
 
     def raw(self, text: str) -> None:
         """Append a line as it is (a label, a branch, a store)."""
         if text.rstrip().endswith(":"):  # code behind a label need not have run what stands before
-            self._memo.clear()
+            self.forget()
+        self._known.clear()
+        self._negated.clear()
         self.lines.append(text)
 
     def call(self, kind: str, name: str, arguments: Sequence[V], extra: str = "") -> V:
@@ -211,9 +220,13 @@ class Emit:
         return self.two("fdiv", a, b)
 
     def neg(self, a: V) -> V:
-        if is_float(a.kind):
-            return self.line(f"fneg {self.type(a.kind)} {a.text}", a.kind)
-        return self.sub(self.like(0, a), a)
+        if not is_float(a.kind):
+            return self.sub(self.like(0, a), a)
+        if a.text in self._negated:
+            return self._negated[a.text]
+        result = self.line(f"fneg {self.type(a.kind)} {a.text}", a.kind)
+        self._negated[result.text] = a
+        return result
 
     def intrinsic(self, name: str, *operands: V) -> V:
         """An overloaded intrinsic over operands of one kind: ``intrinsic("sqrt", x)``."""
@@ -224,7 +237,7 @@ class Emit:
         return self.intrinsic("sqrt", a)
 
     def abs(self, a: V) -> V:
-        return self.intrinsic("fabs", a)
+        return self.intrinsic("fabs", self._negated.get(a.text, a))
 
     def rint(self, a: V) -> V:
         """To the nearest integer, ties to even."""
@@ -260,6 +273,12 @@ class Emit:
         if found is None:
             found = self._memo[key] = self.functions[name](self, *operands)
         return found
+
+    def forget(self) -> None:
+        """Emit functions anew from here on: another block does not see this one's values."""
+        self._memo.clear()
+        self._known.clear()
+        self._negated.clear()
 
     # ---- conditions ------------------------------------------------------------------------
 
