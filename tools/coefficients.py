@@ -53,15 +53,28 @@ def fixed(value: Any, guard: Callable[[Any], Any], at: Any = 0) -> Callable[[Any
     return lambda x: mpf(value) if x == at else guard(x)
 
 
+#: ln 2, rounded down to float32.
+LN2_F32 = 0xB17217 * 2.0**-24
+
+
 def exponentials() -> dict[str, dict[str, tuple[float, ...]]]:
-    """e^r = 1 + r + r² EXP(r), 2^r = 1 + r EXP2(r) about 0, by half the spacing of powers of 2."""
+    """e^r = 1 + r + r² EXP(r), 2^r = 1 + r EXP2(r) about 0, by half the spacing of powers of 2.
+
+    tanh x = x + x³ TANH(x²) up to 0.6.
+    """
     half = mp.log(2) / 2 * mpf("1.0001")
     e = fixed(0.5, lambda r: (mp.expm1(r) - r) / r**2)
+    tanh = fixed(-mpf(1) / 3, lambda z: (mp.tanh(mp.sqrt(z)) / mp.sqrt(z) - 1) / z)
     two = fixed(mp.log(2), lambda r: mp.expm1(r * mp.log(2)) / r)
     return {
         "EXP": {k: fit(e, -half, half, n, k) for k, n in (("f32", 5), ("f64", 10))},
         "EXP2": {k: fit(two, -0.5001, 0.5001, n, k) for k, n in (("f32", 7), ("f64", 12))},
-        "LN2": {k: parts(mp.log(2), k, 2) for k in ("f32", "f64")},
+        # The second part is positive: k ln 2 is ±inf for k = ±inf, not NaN.
+        "LN2": {
+            "f32": (LN2_F32, rounded(mp.log(2) - LN2_F32, "f32")),
+            "f64": parts(mp.log(2), "f64", 2),
+        },
+        "TANH": {k: fit(tanh, 0, 0.361, n, k) for k, n in (("f32", 5), ("f64", 11))},
         "LOG2E": {k: parts(1 / mp.log(2), k, 2) for k in ("f32", "f64")},
     }
 
@@ -69,16 +82,19 @@ def exponentials() -> dict[str, dict[str, tuple[float, ...]]]:
 def logarithms() -> dict[str, dict[str, tuple[float, ...]]]:
     """log(1 + f) = f − f²/2 + f³ LOG(f) in float32;
 
-    in float64 s = f/(2 + f), log(1 + f) = 2s + s³ LOG(s²); f from √½ − 1 to √2 − 1.
+    in float64 s = f/(2 + f), log(1 + f) = 2s + s³ LOG(s²); f from −¼ to ½.
+    LOG_UNIT is the same for f from 0 to 1.
     """
     direct = fixed(mpf(1) / 3, lambda f: (mp.log1p(f) - f + f**2 / 2) / f**3)
     odd = fixed(mpf(2) / 3, lambda z: (2 * mp.atanh(mp.sqrt(z)) / mp.sqrt(z) - 2) / z)
-    root = mp.sqrt(2)
-    top = ((root - 1) / (root + 1)) ** 2 * mpf("1.001")
     return {
         "LOG": {
-            "f32": fit(direct, 1 / root - mpf("1.0001"), root - mpf("0.9999"), 9, "f32"),
-            "f64": fit(odd, 0, top, 7, "f64"),
+            "f32": fit(direct, -0.25, 0.5, 10, "f32"),
+            "f64": fit(odd, 0, 0.04, 8, "f64"),
+        },
+        "LOG_UNIT": {
+            "f32": fit(direct, 0, 1, 10, "f32"),
+            "f64": fit(odd, 0, mpf(1) / 9, 11, "f64"),
         },
         "LOG10E": {k: parts(1 / mp.log(10), k, 2) for k in ("f32", "f64")},
         "LOG10_2": {k: parts(mp.log10(2), k, 2) for k in ("f32", "f64")},

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from thalweg.execute.native.coefficients import EXP, EXP2, LN2, LOG2E
+from thalweg.execute.native.coefficients import EXP, EXP2, LN2, LOG2E, TANH
 from thalweg.execute.native.emit import Emit, V
 from thalweg.execute.native.math_parts import (
     FORMATS,
@@ -81,47 +81,35 @@ def expm1(e: Emit, x: V) -> V:
     return e.select(tiny, x, e.add(half, half))
 
 
-def exp_neg_abs_pair(e: Emit, x: V) -> Pair:
-    """e^−|x| and its tail."""
-    return e.function("exp_pair", e.neg(e.function("absolute", x)))
-
-
 def exp_neg_abs(e: Emit, x: V) -> V:
     """e^−|x|: sigmoid, softplus and log_sigmoid of one x share it."""
-    return e.function("exp_neg_abs_pair", x).value
+    return e.function("exp", e.neg(e.function("absolute", x)))
 
 
 def sigmoid(e: Emit, x: V) -> V:
     """1/(1 + z) for x ≥ 0, z/(1 + z) for x < 0, with z = e^−|x|."""
-    z = e.function("exp_neg_abs_pair", x)
-    one, zero = e.like(1.0, x), e.like(0.0, x)
-    below = e.compare("olt", x, zero)
+    z = e.function("exp_neg_abs", x)
+    one = e.like(1.0, x)
+    over = e.select(e.compare("olt", x, e.like(0.0, x)), z, one)
+    under = fast_sum(e, one, z)
     if x.kind == "f32":
-        return e.div(e.select(below, z.value, one), e.add(one, z.value))
-    total = fast_sum(e, one, z.value)
-    over = Pair(e.select(below, z.value, one), e.select(below, z.tail, zero))
-    return quotient(e, over, Pair(total.value, e.add(total.tail, z.tail)))
+        return e.div(over, under.value)
+    return quotient(e, Pair(over, e.like(0.0, x)), under)
 
 
 def tanh(e: Emit, x: V) -> V:
-    """−m/(2 + m) with m = e^−2|x| − 1, and the sign of x."""
+    """x + x³ TANH(x²) up to 0.6, then 1 − 2z/(1 + z) with z = e^−2|x|."""
     size = e.function("absolute", x)
-    twice = e.neg(e.add(size, size))
-    shifted, _, r, tail = _reduced(
-        e, at_least(e, twice, _EXPM1_RANGE[x.kind][0]), float(FORMATS[x.kind].bias)
-    )
+    square = e.mul(size, size)
+    near = e.fma(e.mul(square, size), e.horner(square, TANH[x.kind]), size)
+    # At the lower limit of expm1 1 − 2z is 1; z = 2^n + 2^n t.
+    twice = at_least(e, e.mul(size, e.like(-2.0, x)), _EXPM1_RANGE[x.kind][0])
+    shifted, _, r, _ = _reduced(e, twice, float(FORMATS[x.kind].bias))
     s = power_of_two(e, shifted)
-    rest = e.fma(e.mul(r, r), e.horner(r, EXP[x.kind]), tail)
-    two = e.like(2.0, x)
-    start = e.sub(s, e.like(1.0, x))
-    if x.kind == "f32":
-        m = e.fma(s, rest, e.fma(s, r, start))
-        return e.copysign(e.div(m, e.add(two, m)), x)
-    first = fast_sum(e, start, e.mul(s, r))
-    m = fast_sum(e, first.value, e.fma(s, rest, first.tail))
-    under = fast_sum(e, two, m.value)
-    under = Pair(under.value, e.add(under.tail, m.tail))
-    return e.copysign(quotient(e, m, under), x)
+    z = e.fma(s, e.fma(e.mul(r, r), e.horner(r, EXP[x.kind]), r), s)
+    one = e.like(1.0, x)
+    far = e.fma(e.div(z, e.add(one, z)), e.like(-2.0, x), one)
+    return e.copysign(e.select(e.compare("olt", size, e.like(0.6, x)), near, far), x)
 
 
 def _both_exponentials(e: Emit, x: V) -> tuple[V, V, V, V, V]:
@@ -171,6 +159,5 @@ FUNCTIONS: dict[str, Callable[..., V]] = {
 }
 PARTS: dict[str, Callable[..., Any]] = {
     "exp_pair": exp_pair,
-    "exp_neg_abs_pair": exp_neg_abs_pair,
     "sinh_cosh_parts": _both_exponentials,
 }

@@ -1,6 +1,6 @@
 """Logarithms and what is made of them.
 
-x = m·2^k with √½ ≤ m < √2, log x = k·ln 2 + log(1 + f), f = m − 1.
+x = m·2^k with ¾ ≤ m < 3/2, log x = k·ln 2 + log(1 + f), f = m − 1.
 """
 
 from __future__ import annotations
@@ -9,19 +9,18 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from thalweg.execute.native.coefficients import LN2, LOG
+from thalweg.execute.native.coefficients import LN2, LOG, LOG_UNIT
 from thalweg.execute.native.emit import Emit, V
 from thalweg.execute.native.math_parts import (
     FORMATS,
     at_least,
     at_most,
-    binary_exponent,
     fast_sum,
+    power_of_two,
+    significand,
 )
 
 __all__ = ["FUNCTIONS", "PARTS"]
-
-_ROOT_HALF = math.sqrt(0.5)
 
 
 def _log_sum(e: Emit, f: V, k: V, correction: V | None) -> V:
@@ -33,8 +32,8 @@ def _log_sum(e: Emit, f: V, k: V, correction: V | None) -> V:
         # f − f²/2 + f³ P(f); 1/(1 + f) = 1 − f + f² nearly enough for the correction.
         rest = e.fma(e.mul(square, f), e.horner(f, LOG["f32"]), e.mul(k, low))
         if correction is not None:
-            inverse = e.add(e.sub(e.like(1.0, f), f), square)
-            rest = e.fma(correction, inverse, rest)
+            slope = e.add(e.sub(e.like(1.0, f), f), square)
+            rest = e.fma(correction, slope, rest)
         inner = e.sub(rest, half)
         return e.fma(k, high, e.add(f, inner))
     # s = f/(2 + f), log(1 + f) = 2s + s³ L(s²) = f − (f²/2 − s (f²/2 + s² L)).
@@ -44,62 +43,61 @@ def _log_sum(e: Emit, f: V, k: V, correction: V | None) -> V:
     rest = e.mul(k, low)
     if correction is not None:
         # 1/(1 + f) = (1 − s)/(1 + s) = 1 − 2s + 2s² …
-        inverse = e.fma(s, e.add(e.add(s, s), e.like(-2.0, f)), e.like(1.0, f))
-        rest = e.fma(correction, inverse, rest)
+        slope = e.fma(s, e.add(e.add(s, s), e.like(-2.0, f)), e.like(1.0, f))
+        rest = e.fma(correction, slope, rest)
     inner = e.sub(half, e.fma(s, tail, rest))
     return e.fma(k, high, e.sub(f, inner))
 
 
-def _special(e: Emit, result: V, x: V, pole: float) -> V:
-    """−inf at the pole, NaN below, +inf and NaN as they came."""
-    result = e.select(e.compare("olt", x, e.like(math.inf, x)), result, x)
-    result = e.select(e.compare("olt", x, e.like(pole, x)), e.like(math.nan, x), result)
-    return e.select(e.compare("oeq", x, e.like(pole, x)), e.like(-math.inf, x), result)
-
-
-def normalised(e: Emit, x: V, lowest: float) -> tuple[V, V]:
-    """x = m · 2^k as `binary_exponent`, subnormal numbers included."""
-    form = FORMATS[x.kind]
-    small = e.compare("olt", x, e.like(form.smallest_normal, x))
-    up = float(form.digits + 2)
-    m, k = binary_exponent(e, e.select(small, e.mul(x, e.like(2.0**up, x)), x), lowest)
-    return m, e.sub(k, e.select(small, e.like(up, x), e.like(0.0, x)))
-
-
 def log(e: Emit, x: V) -> V:
     """The natural logarithm."""
-    m, k = normalised(e, x, _ROOT_HALF)
-    return _special(e, _log_sum(e, e.sub(m, e.like(1.0, x)), k, None), x, 0.0)
+    m, k = significand(e, x)
+    return _log_sum(e, e.sub(m, e.like(1.0, x)), k, None)
 
 
 def log_one_plus(e: Emit, x: V, tail: V | None = None) -> V:
-    """log(1 + x + tail) for −1 < x < inf; +0 for −0."""
+    """log(1 + x + tail); NaN for inf, +0 for −0."""
     one = e.like(1.0, x)
     u = e.add(one, x)
     # What the sum lost: x − (u − 1), exact where it counts.
     lost = e.sub(x, e.sub(u, one))
     if tail is not None:
         lost = e.add(lost, tail)
-    m, k = binary_exponent(e, u, _ROOT_HALF)
+    m, k = significand(e, u)
     # The loss, too, divided by 2^k: k ≥ −53, and above 2^60 nothing is left to correct.
     form = FORMATS[x.kind]
-    power = at_most(e, k, 60.0)
-    shifted = e.bits(e.sub(e.like(form.shifter + form.bias, x), power))
-    inverse = e.number(e.two("shl", shifted, e.like(form.digits, shifted)))
-    return _log_sum(e, e.sub(m, one), k, e.mul(lost, inverse))
+    down = power_of_two(e, e.sub(e.like(form.shifter + form.bias, x), at_most(e, k, 60.0)))
+    return _log_sum(e, e.sub(m, one), k, e.mul(lost, down))
 
 
 def log1p(e: Emit, x: V) -> V:
     """log(1 + x)."""
-    result = e.function("log_one_plus", x)
-    result = e.select(e.compare("oeq", x, e.like(0.0, x)), x, result)
-    return _special(e, result, x, -1.0)
+    same = e.either(e.compare("oeq", x, e.like(0.0, x)), e.compare("oeq", x, e.like(math.inf, x)))
+    return e.select(same, x, e.function("log_one_plus", x))
 
 
 def _log1p_exp_neg_abs(e: Emit, x: V) -> V:
-    """log(1 + e^−|x|): u = 1 + z lies between 1 and 2, and no case is special."""
-    z = e.function("exp_neg_abs_pair", x)
-    return log_one_plus(e, z.value, z.tail)
+    """log(1 + z) of z = e^−|x|, 0 ≤ z ≤ 1: no power of two has to be taken out.
+
+    It is z itself where z is small; squares below the normal numbers would be slow.
+    """
+    tiny = e.function("exp_neg_abs", x)
+    limit = 2.0 ** -(FORMATS[x.kind].digits + 5)
+    return e.select(
+        e.compare("olt", tiny, e.like(limit, x)), tiny, _log_unit(e, at_least(e, tiny, limit))
+    )
+
+
+def _log_unit(e: Emit, z: V) -> V:
+    """log(1 + z) for 0 ≤ z ≤ 1."""
+    square = e.mul(z, z)
+    half = e.mul(square, e.like(0.5, z))
+    if z.kind == "f32":
+        return e.add(z, e.fma(e.mul(square, z), e.horner(z, LOG_UNIT["f32"]), e.neg(half)))
+    s = e.div(z, e.add(z, e.like(2.0, z)))
+    w = e.mul(s, s)
+    series = e.fma(w, e.horner(w, LOG_UNIT["f64"]), half)
+    return e.add(z, e.fma(s, series, e.neg(half)))
 
 
 def softplus(e: Emit, x: V) -> V:

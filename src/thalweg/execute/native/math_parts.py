@@ -5,6 +5,8 @@ A number known to more digits than its kind holds is an unevaluated sum: a value
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from thalweg.execute.native.emit import BITS, TYPES, Emit, V
@@ -15,14 +17,13 @@ __all__ = [
     "Pair",
     "at_least",
     "at_most",
-    "binary_exponent",
     "fast_sum",
-    "halves",
     "negative_fma",
     "power_of_two",
     "product",
     "quotient",
     "scale",
+    "significand",
     "sum_of",
 ]
 
@@ -91,49 +92,56 @@ def product(e: Emit, a: V, b: V) -> Pair:
 
 
 def quotient(e: Emit, a: Pair, d: Pair) -> V:
-    """a/d, corrected by its residual: about 0.6 ulp. d far from overflow and underflow."""
-    inverse = e.div(e.like(1.0, d.value), d.value)
-    first = e.mul(a.value, inverse)
+    """a/d, corrected by its residual: about 0.6 ulp. d far from overflow and underflow.
+
+    The one division runs beside the other instructions: an estimate refined by them is slower.
+    """
+    factor = e.div(e.like(1.0, d.value), d.value)
+    first = e.mul(a.value, factor)
     residual = negative_fma(e, first, d.value, a.value)
     residual = e.add(negative_fma(e, first, d.tail, residual), a.tail)
-    return e.fma(residual, inverse, first)
+    return e.fma(residual, factor, first)
 
 
-def halves(e: Emit, v: V) -> tuple[V, V]:
-    """The lower and the upper lanes of a vector, to be used with half as many lanes."""
-    half = e.lanes // 2
-    kind = e.type(v.kind)
-    lower = ", ".join(f"i32 {i}" for i in range(half))
-    upper = ", ".join(f"i32 {i}" for i in range(half, e.lanes))
-    return (
-        e.line(f"shufflevector {kind} {v.text}, {kind} poison, <{half} x i32> <{lower}>", v.kind),
-        e.line(f"shufflevector {kind} {v.text}, {kind} poison, <{half} x i32> <{upper}>", v.kind),
-    )
+def _has_avx512(e: Emit, kind: str) -> bool:
+    width = e.lanes * BITS[kind]
+    wanted = {"+avx512f"} if width >= 512 else {"+avx512f", "+avx512vl"}
+    return 128 <= width <= 1024 and wanted <= e.module.features
 
 
-def _joined(e: Emit, lower: V, upper: V) -> V:
-    """Vectors of half as many lanes, one behind the other."""
-    half = f"<{e.lanes // 2} x {TYPES[lower.kind]}>"
-    every = ", ".join(f"i32 {i}" for i in range(e.lanes))
+def _shuffle(e: Emit, v: V, lanes: int, order: range, other: str = "poison") -> V:
+    kind = f"<{lanes} x {TYPES[v.kind]}>"
+    mask = ", ".join(f"i32 {i}" for i in order)
     return e.line(
-        f"shufflevector {half} {lower.text}, {half} {upper.text}, <{e.lanes} x i32> <{every}>",
-        lower.kind,
+        f"shufflevector {kind} {v.text}, {kind} {other}, <{len(order)} x i32> <{mask}>", v.kind
     )
 
 
-def _scalef(e: Emit, x: V, n: V, lanes: int) -> V:
-    """AVX-512's x · 2^⌊n⌋ with one rounding, on vectors of `lanes` numbers."""
-    size = lanes * BITS[x.kind]
-    kind = f"<{lanes} x {TYPES[x.kind]}>"
-    name = f"llvm.x86.avx512.mask.scalef.p{'s' if x.kind == 'f32' else 'd'}.{size}"
-    mask = f"i{max(lanes, 8)}"
-    types = [kind, kind, kind, mask]
-    shown = f"{kind} {x.text}, {kind} {n.text}, {kind} zeroinitializer, {mask} -1"
-    if size == 512:  # 4: round as the control register says
-        types.append("i32")
-        shown += ", i32 4"
-    e.module.declare(f"declare {kind} @{name}({', '.join(types)})")
-    return e.line(f"call {kind} @{name}({shown})", x.kind)
+def _avx512(
+    e: Emit, name: str, operands: Sequence[V], immediate: int | None = None, lanes: int = 0
+) -> V:
+    """A masked instruction of AVX-512, in two halves where one vector is too short."""
+    lanes = lanes or e.lanes
+    kind = operands[0].kind
+    width = lanes * BITS[kind]
+    if width > 512:
+        half = lanes // 2
+        lower = [_shuffle(e, v, lanes, range(half)) for v in operands]
+        upper = [_shuffle(e, v, lanes, range(half, lanes)) for v in operands]
+        first = _avx512(e, name, lower, immediate, half)
+        second = _avx512(e, name, upper, immediate, half)
+        return _shuffle(e, first, half, range(lanes), second.text)
+    vector, mask = f"<{lanes} x {TYPES[kind]}>", f"i{max(lanes, 8)}"
+    shown = [(vector, v.text) for v in operands]
+    if immediate is not None:
+        shown.append(("i32", str(immediate)))
+    shown += [(vector, "zeroinitializer"), (mask, "-1")]
+    if width == 512:
+        shown.append(("i32", "4"))  # rounded as the control register says
+    full_name = f"llvm.x86.avx512.mask.{name}.p{'s' if kind == 'f32' else 'd'}.{width}"
+    e.module.declare(f"declare {vector} @{full_name}({', '.join(t for t, _ in shown)})")
+    arguments = ", ".join(f"{t} {text}" for t, text in shown)
+    return e.line(f"call {vector} @{full_name}({arguments})", kind)
 
 
 def power_of_two(e: Emit, shifted: V) -> V:
@@ -145,15 +153,8 @@ def power_of_two(e: Emit, shifted: V) -> V:
 
 def scale(e: Emit, x: V, n: V) -> V:
     """x · 2^n with one rounding, for x near 1 and whole n up to twice the format's range."""
-    size = e.lanes * BITS[x.kind]
-    needed = {"+avx512f"} if size >= 512 else {"+avx512f", "+avx512vl"}
-    if size >= 128 and needed <= e.module.features:
-        if size <= 512:
-            return _scalef(e, x, n, e.lanes)
-        if size == 1024:
-            pieces = zip(halves(e, x), halves(e, n), strict=True)
-            lower, upper = [_scalef(e, part, power, e.lanes // 2) for part, power in pieces]
-            return _joined(e, lower, upper)
+    if _has_avx512(e, x.kind):
+        return _avx512(e, "scalef", [x, n])
     # In two steps, each by a power of two that the format has.
     form = FORMATS[x.kind]
     base = e.like(form.shifter + form.bias, x)
@@ -162,16 +163,34 @@ def scale(e: Emit, x: V, n: V) -> V:
     return e.mul(e.mul(x, power_of_two(e, first)), power_of_two(e, second))
 
 
-def binary_exponent(e: Emit, x: V, lowest: float) -> tuple[V, V]:
-    """x = m · 2^k, of a normal x > 0, with lowest ≤ m < 2·lowest, as (m, k); 0.5 < lowest ≤ 1."""
+def significand(e: Emit, x: V) -> tuple[V, V]:
+    """x = m · 2^k with ¾ ≤ m < 3/2, as (m, k).
+
+    Special values: k = ∓inf and m = 1 for 0 and inf; m is NaN for NaN and x < 0.
+    """
+    if _has_avx512(e, x.kind):
+        # Interval 3: ¾ to 3/2; sign control 2: NaN for negative numbers.
+        m = _avx512(e, "getmant", [x], 3 | 2 << 2)
+        return m, e.sub(_avx512(e, "getexp", [x]), _avx512(e, "getexp", [m]))
     form = FORMATS[x.kind]
-    bits = e.bits(x)
-    start = e.bits(e.like(lowest, x))
-    # In the integers' order x is lowest · 2^k plus less than a whole exponent; the sum with the
-    # bias keeps the difference positive.
+    one = e.like(1.0, x)
+    # Subnormal numbers are made normal.
+    small = e.compare("olt", x, e.like(form.smallest_normal, x))
+    up = float(form.digits + 2)
+    bits = e.bits(e.select(small, e.mul(x, e.like(2.0**up, x)), x))
+    # In the integers' order x is ¾ · 2^k plus less than a whole exponent; the bias keeps the
+    # difference positive.
+    start = e.bits(e.like(0.75, x))
     moved = e.sub(bits, e.sub(start, e.like(form.bias << form.digits, bits)))
     power = e.two("lshr", moved, e.like(form.digits, bits))
     whole = e.number(e.two("or", power, e.bits(e.like(2.0**form.digits, x))))
-    k = e.sub(whole, e.like(2.0**form.digits + form.bias, x))
+    offset = 2.0**form.digits + form.bias
+    k = e.sub(whole, e.select(small, e.like(offset + up, x), e.like(offset, x)))
     rest = e.two("and", moved, e.like((1 << form.digits) - 1, bits))
-    return e.number(e.add(rest, start)), k
+    m = e.number(e.add(rest, start))
+    m = e.select(e.compare("oge", x, e.like(0.0, x)), m, e.like(math.nan, x))
+    zero = e.compare("oeq", x, e.like(0.0, x))
+    infinite = e.compare("oeq", x, e.like(math.inf, x))
+    m = e.select(e.either(zero, infinite), one, m)
+    k = e.select(infinite, e.like(math.inf, x), k)
+    return m, e.select(zero, e.like(-math.inf, x), k)
