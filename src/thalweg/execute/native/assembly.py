@@ -8,7 +8,7 @@ from typing import NamedTuple
 from thalweg.execute.native.access import locate, operand_access
 from thalweg.execute.native.emit import BITS, Module, V
 from thalweg.execute.native.fuse import Loop, Other
-from thalweg.execute.native.gemm import product, transposition
+from thalweg.execute.native.gemm import gemm, transpose
 from thalweg.execute.native.ir import Tensor
 from thalweg.execute.native.jit import Target, attributes
 from thalweg.execute.native.loops import Rows, emit_loop, sum_kind
@@ -166,9 +166,8 @@ class _Task:
         source = self._at(self.pointer(access.base), V(str(access.offset), "i64"), root.value.kind)
         into = self._at(self.pointer(root.target), V(str(offset), "i64"), root.value.kind)
         m, n = loop.space[1], loop.space[0]
-        self.w.lines.append(
-            transposition(self.module, root.value.kind, source, into, m, n, access.strides[1], rows)
-        )
+        name = transpose(self.module, self.target, root.value.kind, m, n, access.strides[1], rows)
+        self.w.lines.append(f"  call void {name}(ptr {source}, ptr {into})")
         return True
 
     def _at(self, base: str, offset: V, kind: str) -> str:
@@ -240,22 +239,25 @@ class _Task:
         self, t: Tensor, a: Tensor, a_at: V, b: Tensor, b_at: V, c_at: V, begin: V, end: V,
         a_strides: Sequence[int], b_strides: Sequence[int],
     ) -> None:  # fmt: skip
-        n, k = t.shape[-1], t.args[0].shape[-1]
+        m, n = t.shape[-2:]
+        k = t.args[0].shape[-1]
+        name = gemm(
+            self.module,
+            self.target,
+            t.kind,
+            m,
+            n,
+            k,
+            (a_strides[-2], a_strides[-1]),
+            (b_strides[-2], b_strides[-1]),
+            n,
+        )
+        left = self._at(self.pointer(a), a_at, t.kind)
+        right = self._at(self.pointer(b), b_at, t.kind)
+        into = self._at(self.pointer(t), c_at, t.kind)
         self.w.lines.append(
-            product(
-                self.module,
-                t.kind,
-                self._at(self.pointer(a), a_at, t.kind),
-                self._at(self.pointer(b), b_at, t.kind),
-                self._at(self.pointer(t), c_at, t.kind),
-                begin.text,
-                end.text,
-                n,
-                k,
-                tuple(a_strides[-2:]),
-                tuple(b_strides[-2:]),
-                n,
-            )
+            f"  call void {name}(ptr {left}, ptr {right}, ptr {into}, i64 {begin.text}, "
+            f"i64 {end.text})"
         )
 
     def _scatter(self, t: Tensor) -> None:
@@ -403,8 +405,8 @@ def assemble(
     target: Target,
     threads: int,
     conditions: Mapping[Tensor, int],
-) -> str:
-    """The text of a program: one function ``i64(ptr inputs, ptr outputs, ptr arena)`` a segment.
+) -> Module:
+    """The module of a program: one function ``i64(ptr inputs, ptr outputs, ptr arena)`` a segment.
 
     Parameters
     ----------
@@ -415,4 +417,4 @@ def assemble(
     natives = [segment for segment in segments if segment.name]
     for segment in natives:
         _segment(module, segment, plan, target, threads, conditions, segment is natives[-1])
-    return module.text()
+    return module

@@ -141,7 +141,7 @@ class _Fuser:
                 elif t.op == "reduce" or t.op == "assemble":
                     if t.op == "assemble" and x is not inner:
                         must.add(inner)
-                else:
+                elif t.op != "opaque" or inner.op != "const":
                     must.add(inner)
         self.order = sorted(seen, key=lambda t: t.serial)
         return must

@@ -30,6 +30,7 @@ __all__ = [
     "KINDS",
     "NoLowering",
     "Tensor",
+    "bytes_of",
     "c_strides",
     "dtype_of",
     "kind_of",
@@ -118,6 +119,11 @@ class Tensor:
     def __repr__(self) -> str:
         args = ", ".join(f"%{x.serial}" for x in self.args)
         return f"%{self.serial} = {self.op}[{self.data}]({args}) : {self.kind}{list(self.shape)}"
+
+
+def bytes_of(shape: Sequence[int], kind: str) -> int:
+    """Bytes of an array; several arrays of a NumPy step count as none."""
+    return 0 if kind == "several" else math.prod(shape) * dtype_of(kind).itemsize
 
 
 def c_strides(shape: Sequence[int]) -> Shape:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from thalweg.execute.native.access import locate
+from thalweg.execute.native.access import is_array_const, locate
 from thalweg.execute.native.emit import BITS
 from thalweg.execute.native.fuse import Loop, Stage
-from thalweg.execute.native.ir import Tensor
+from thalweg.execute.native.ir import Tensor, bytes_of
 from thalweg.execute.native.loops import reductions_of, sum_kind
 from thalweg.execute.native.tasks import Task, reads_rows
 
@@ -50,7 +50,7 @@ class Plan(NamedTuple):
 
 def nbytes(t: Tensor) -> int:
     """Bytes of a tensor in memory."""
-    return t.size * BITS[t.kind] // 8
+    return bytes_of(t.shape, t.kind)
 
 
 class _Arena:
@@ -108,7 +108,7 @@ def make_plan(
     for t in first:
         if t.op == "input":
             places[t] = Place("input", t.data)
-        elif t.op == "const":
+        elif is_array_const(t):
             places[t] = Place("const", t.data[1])
         elif t in slots:
             places[t] = Place("slot", slots[t])

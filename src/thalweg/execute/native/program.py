@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 
 from thalweg.execute.executor import GuardChanged, KernelReport, NumPyStep, Report
-from thalweg.execute.native import jit, threads
+from thalweg.execute.native import gemm, jit, threads
 from thalweg.execute.native.access import locate
 from thalweg.execute.native.assembly import Segment, assemble
 from thalweg.execute.native.fuse import Loop, Stage, fuse
-from thalweg.execute.native.gemm import symbols as gemm_symbols
 from thalweg.execute.native.ir import Tensor, dtype_of
 from thalweg.execute.native.lower import Lowered, lower
 from thalweg.execute.native.plan import make_plan
@@ -81,14 +80,15 @@ class Program:
         self._codes = codes
         self.segments = _segments(tasks)
         target = jit.target()
-        self.text = assemble(self.segments, self.plan, target, workers, codes)
+        module = assemble(self.segments, self.plan, target, workers, codes)
+        self.text = module.text()
         self._keep = [np.ascontiguousarray(x) for x in b.arrays]
         symbols = {f"array_{i}": x.ctypes.data for i, x in enumerate(self._keep)}
         natives = [segment for segment in self.segments if segment.name]
         self._library = None
         self._functions: dict[str, Any] = {}
         if natives:
-            used = {**gemm_symbols(), **threads.runtime(), **symbols}
+            used = {**gemm.runtime(module), **threads.runtime(), **symbols}
             named = {name: at for name, at in used.items() if f"@{name}" in self.text}
             self._library = jit.load(self.text, named)
             prototype = ctypes.CFUNCTYPE(

@@ -12,9 +12,8 @@ import math
 from collections.abc import Sequence
 
 from thalweg.execute.native.access import Access, locate
-from thalweg.execute.native.emit import BITS
 from thalweg.execute.native.fuse import Loop, Other, Stage
-from thalweg.execute.native.ir import Tensor
+from thalweg.execute.native.ir import Tensor, bytes_of
 from thalweg.execute.native.loops import merge_axes, reductions_of
 
 __all__ = ["Cost", "Task", "cost_of", "group", "reads_rows"]
@@ -48,7 +47,7 @@ class Cost:
 
 
 def _bytes(t: Tensor, entries: int | None = None) -> int:
-    return (t.size if entries is None else entries) * BITS[t.kind] // 8
+    return bytes_of(t.shape if entries is None else (entries,), t.kind)
 
 
 def cost_of(stage: Stage) -> Cost:
