@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from thalweg.errors import InternalError, UserError
-from thalweg.execute.native import jit, threads
+from thalweg.execute.native import jit, threads, threads_ir
 
 pytestmark = pytest.mark.skipif(bool(jit.available()), reason=jit.available())
 
@@ -93,8 +93,8 @@ def jobs():
 
 
 def test_the_runtime_library_is_valid_ir():
-    jit.verify(threads._pool_text())
-    jit.verify(threads._SERIAL)
+    jit.verify(threads_ir.pool_text())
+    jit.verify(threads_ir.SERIAL)
     assert threads.is_pooled() == (sys.platform != "win32")
 
 
@@ -243,7 +243,7 @@ def test_signals_are_left_to_python():
 def test_without_pthread_the_caller_does_all(monkeypatch):
     monkeypatch.setattr(threads, "_LOADED", {})
     monkeypatch.setattr(
-        threads, "_pool_text", lambda: "declare void @no_such_thing()\n" + _calls("no_such_thing")
+        threads_ir, "pool_text", lambda: "declare void @no_such_thing()\n" + _calls("no_such_thing")
     )
     assert not threads.is_pooled()
     serial = Jobs(threads.runtime())
