@@ -8,7 +8,7 @@ import sys
 import threading
 import types
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, overload
 
 import numpy as np
@@ -49,7 +49,6 @@ class Compiled:
         self._parameters = _parameters(f)
         self._lock = threading.RLock()
         self._families: dict[Any, Family] = {}
-        self._records: tuple[Record, ...] = ()
         self._causes: list[Cause] = []
         self._calls = 0
         self._warned = False
@@ -75,7 +74,7 @@ class Compiled:
         options = f"backend={backend!r}"
         options += f", inplace={inplace}" if inplace else ""
         options += "" if threads is None else f", threads={threads}"
-        n = len(self._records)
+        n = len(self.records)
         return f"<compiled {self._name()}({options}): {n} record{'' if n == 1 else 's'}>"
 
     def _name(self) -> str:
@@ -84,14 +83,13 @@ class Compiled:
     @property
     def records(self) -> tuple[Record, ...]:
         """What has been recorded, in the order it was made."""
-        return self._records
+        return tuple(sorted(_kept(self._families), key=lambda record: record.number))
 
     def clear(self) -> None:
         """Forget all records: the next call traces again."""
         with self._lock:
             self._entry = self._call
             self._families = {}
-            self._records = ()
             self._causes = []
             self._calls = 0
             self._warned = False
@@ -104,7 +102,7 @@ class Compiled:
         measure : bool
             Measure the machine (once) and give each kernel's share of what it can do.
         """
-        return explain(repr(self), self._records, self._parameters)
+        return explain(repr(self), self.records, self._parameters)
 
     # ---- a call that no record has taken by itself -----------------------------------------
 
@@ -117,7 +115,7 @@ class Compiled:
         self._calls += 1
         inplace = self._options[1]
         places = targets(inplace, call, args) if inplace else ()
-        family = self._families.get((call.structure, call.forms))
+        family = self._families.get(_place(call))
         tried: set[Record] = set()
         changed: list[Guard] = []
         if family is not None:
@@ -125,10 +123,8 @@ class Compiled:
             if found is not _NONE:
                 return found
         with self._lock:
-            family = self._families.get((call.structure, call.forms))
-            if family is not None and any(
-                record not in tried for record in family.records.get(family.key(call), ())
-            ):  # another thread has been faster
+            family = self._families.get(_place(call))
+            if family is not None:  # another thread may have been faster
                 found = _try(family, call, tried, changed)
                 if found is not _NONE:
                     return found
@@ -145,20 +141,19 @@ class Compiled:
     ) -> tuple[Record, tuple[Any, ...]]:
         """Trace a call: the new record, and its results for this call."""
         backend, _, threads = self._options
-        where = (call.structure, call.forms)
+        where = _place(call)
         family = self._families.get(where)
         if family is None:
             family = Family(call.forms, call.paths())
-        cause = cause_of(self._records, family, call, changed, self._parameters)
+        cause = cause_of(self.records, family, call, changed, self._parameters)
         traced = _trace(self._function, family, call)
         values = [x.value if type(x) is Node else x for x in traced.leaves]
         into = match_results(places, call, values, traced.structure)
         inputs = {i: number for number, i in enumerate(traced.positions)}
         varying = [k for k, x in enumerate(traced.leaves) if type(x) is Node]
         inplace = {o: inputs[into[k]] for o, k in enumerate(varying) if k in into}
-        graph = traced.graph.without_values()
-        executor = executor_of(graph, inplace, backend, threads)
-        record = Record(family, family.key(call), cause, traced, graph, into, executor)
+        executor = executor_of(traced.graph, inplace, backend, threads)
+        record = Record(family, call, cause, traced, into, executor)
         # From here on nothing fails: interrupted before, nothing has changed.
         results = []
         for k in varying:
@@ -169,24 +164,35 @@ class Compiled:
             elif isinstance(value, np.ndarray):
                 value = np.array(value)
             results.append(value)
-        self._families[where] = family
-        family.add(record)
-        self._keep(record)
+        self._keep(where, record)
         return record, tuple(results)
 
-    def _keep(self, record: Record) -> None:
+    def _keep(self, where: Any, record: Record) -> None:
         """Keep a record, and let the least recently used go where there are too many."""
         self._causes = [*self._causes[-_MOST:], record.cause]
-        kept = [x for x in self._records if x in x.family.records.get(x.key, ())]
-        while len(kept) >= _MOST:
-            oldest = min(kept, key=lambda x: x.used)
-            kept.remove(oldest)
-            oldest.family.drop(oldest)
-        self._records = (*kept, record)
-        self._families = {w: f for w, f in self._families.items() if f.records}
+        self._families[where] = record.family
+        record.grouping.add(record)
+        kept = _kept(self._families)
+        for oldest in sorted(kept, key=lambda x: x.used)[: len(kept) - _MOST]:
+            oldest.grouping.drop(oldest)
+        self._families = {w: f for w, f in self._families.items() if f.grouping.records}
+
+
+def _kept(families: Mapping[Any, Family]) -> list[Record]:
+    return [
+        record
+        for family in list(families.values())
+        for records in list(family.grouping.records.values())
+        for record in records
+    ]
 
 
 _NONE = object()
+
+
+def _place(call: Call) -> Hashable:
+    """What the calls of a family have in common."""
+    return call.arguments, call.keywords, call.forms
 
 
 def _parameters(f: Callable[..., Any]) -> tuple[str, ...]:
@@ -201,10 +207,7 @@ def _parameters(f: Callable[..., Any]) -> tuple[str, ...]:
 
 def _try(family: Family, call: Call, tried: set[Record], changed: list[Guard]) -> Any:
     """The result of the first record whose guards answer as they did, the last used one first."""
-    records = family.records.get(family.key(call), ())
-    if len(records) > 1:
-        records = tuple(sorted(records, key=lambda record: -record.used))
-    for record in records:
+    for record in family.grouping.find(call):
         if record in tried:
             continue
         tried.add(record)
@@ -220,12 +223,12 @@ def _try(family: Family, call: Call, tried: set[Record], changed: list[Guard]) -
 
 def _trace(function: Callable[..., Any], family: Family, call: Call) -> Traced:
     """Trace a call with as many Python numbers varying as can be without being noticed."""
-    ints = [*family.ints, *family.changing_ints(call)]
+    ints = [*family.grouping.ints, *family.changing_ints(call)]
     traced = None
-    if family.floats and family.has_floats():
+    if family.has_floats and family.grouping.floats:
         try:
             traced = trace(function, call, family.positions(True, ()))
-        except Exception:  # float(x) of a traced one, say: the static trace tells the user's errors
+        except Exception:  # float(x) of a traced one, say: the static trace tells
             traced = None
     floats = traced is not None and fits_for_floats(traced.graph)
     if traced is None or not floats:
@@ -239,7 +242,7 @@ def _trace(function: Callable[..., Any], family: Family, call: Call) -> Traced:
         if fits_for_int(traced, dynamic, i):
             accepted.append(i)
             traced = dynamic
-    family.regroup(floats if family.has_floats() else True, frozenset(accepted))
+    family.regroup(floats or not family.has_floats, frozenset(accepted))
     return traced
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from thalweg.cuts import cut_error
 from thalweg.errors import NoRuleError, TracingError
 from thalweg.graph.node import Node
-from thalweg.guards import record_guard
+from thalweg.guards import note_shown, record_guard
 from thalweg.ops.index import getitem
 from thalweg.ops.shape import astype, laid_out
 from thalweg.views import link, move, root_of
@@ -129,6 +129,7 @@ class ArrayMethods:
     # ---- how it looks -------------------------------------------------------------------
 
     def __repr__(self) -> str:
+        note_shown()
         value = self._node.value
         shown = np.array2string(np.asarray(value), separator=", ", prefix="Array(")
         dtype = "" if value.dtype in (np.float64, np.bool_) else f", dtype={value.dtype}"
@@ -136,9 +137,11 @@ class ArrayMethods:
         return f"Array({shown}{dtype}{large}, gate={self._node.primitive.labels.gate!r})"
 
     def __str__(self) -> str:
+        note_shown()
         return str(self._node.value)
 
     def __format__(self, spec: str) -> str:
+        note_shown()
         return format(self._node.value, spec)
 
     def __len__(self) -> int:

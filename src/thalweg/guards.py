@@ -12,7 +12,7 @@ from thalweg.graph import constants
 from thalweg.graph.graph import Guard
 from thalweg.graph.node import Node, Origin, user_frame
 
-__all__ = ["Guard", "Recording", "depth", "record_guard"]
+__all__ = ["Guard", "Recording", "depth", "note_shown", "record_guard", "shown"]
 
 
 class _Trace(NamedTuple):
@@ -25,6 +25,7 @@ class _Trace(NamedTuple):
 class _State(threading.local):
     def __init__(self) -> None:
         self.stack: list[_Trace] = []
+        self.shown = 0
 
 
 _state = _State()
@@ -62,6 +63,16 @@ def _drop(stack: list[_Trace]) -> None:
 def depth() -> int:
     """How many traces are under way in this thread."""
     return len(_under_way()) if _state.stack else 0
+
+
+def note_shown() -> None:
+    """Note that a traced value was made into text, which no guard can hold."""
+    _state.shown += 1
+
+
+def shown() -> int:
+    """How often traced values were made into text in this thread."""
+    return _state.shown
 
 
 def record_guard(node: Node, answer: Any, origin: Origin | None = None) -> Any:

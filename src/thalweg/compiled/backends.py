@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from thalweg.execute.executor import Executor, Interpreter
 from thalweg.graph.graph import Graph
+from thalweg.optimise.pipeline import optimise
 
 __all__ = ["BACKENDS", "executor_of"]
 
@@ -15,5 +16,6 @@ BACKENDS = ("native", "numpy")
 def executor_of(
     graph: Graph, inplace: Mapping[int, int], backend: str, threads: int | None
 ) -> Executor:
-    """What runs `graph`, whose outputs `inplace` maps to the inputs whose memory they take."""
-    return Interpreter(graph, inplace, 'backend="numpy" was asked for')
+    """What runs `graph` (with values), whose outputs `inplace` maps to inputs: memory they take."""
+    slim = optimise(graph).without_values()
+    return Interpreter(slim, inplace, 'backend="numpy" was asked for')

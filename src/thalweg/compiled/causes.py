@@ -85,8 +85,7 @@ def _differences(record: Record, family: Family, call: Call) -> list[int]:
     forms = record.family.forms
     found = [i for i, (a, b) in enumerate(zip(forms, call.forms, strict=True)) if a != b]
     if not found and record.family is family:
-        numbers = record.family.static_numbers()
-        key = record.family.key(call)
+        numbers, key = record.grouping.numbers, record.grouping.key(call)
         found = [i for i, a, b in zip(numbers, record.key, key, strict=False) if a != b]
     return found
 

@@ -51,8 +51,7 @@ def targets(inplace: tuple[int, ...], call: Call, args: tuple[Any, ...]) -> Targ
         If an argument's memory cannot be taken.
     """
     starts = [0]
-    structures = call.structure.children[0].children  # of args, within (args, kwargs)
-    for structure in structures:
+    for structure in call.arguments:
         starts.append(starts[-1] + structure.n_leaves)
     found = []
     for position in inplace:
@@ -61,7 +60,7 @@ def targets(inplace: tuple[int, ...], call: Call, args: tuple[Any, ...]) -> Targ
                 f"inplace={inplace!r}, but the call has {len(args)} positional arguments; pass "
                 "what is updated in place by position"
             )
-        found.append((position, structures[position], range(*starts[position : position + 2])))
+        found.append((position, call.arguments[position], range(*starts[position : position + 2])))
     for position, _, leaves in found:
         for i in leaves:
             _check_array(call.leaves[i], args, position, i - leaves.start)
@@ -119,7 +118,7 @@ def _overlap(a: Any, b: Any) -> bool:
 
 
 def _leaf_name(call: Call, i: int) -> str:
-    for position, structure in enumerate(call.structure.children[0].children):
+    for position, structure in enumerate(call.arguments):
         if i < structure.n_leaves:
             return f"argument {position}" + (f", leaf {i}" if structure.n_leaves > 1 else "")
         i -= structure.n_leaves

@@ -15,7 +15,7 @@ from thalweg.graph.graph import Graph
 from thalweg.graph.node import Node
 from thalweg.tree import unflatten
 
-__all__ = ["Cause", "Family", "Record"]
+__all__ = ["Cause", "Family", "Grouping", "Record"]
 
 _next_use = itertools.count(1).__next__
 #: Different values of a Python int before it is tried as one that varies.
@@ -41,79 +41,54 @@ class Cause(NamedTuple):
     text: str
 
 
-class Family:
-    """Signatures that differ only in the values of Python numbers.
+class Grouping:
+    """Which Python numbers of a family vary, and the records made so.
 
     Attributes
     ----------
-    forms : tuple
-        The forms of the leaves (`signature.Call`).
-    paths : tuple
-        Where each leaf stands in ``(args, kwargs)``.
     floats : bool
         Whether Python floats and complex numbers vary, as NumPy's, and are no part of the key.
     ints : frozenset of int
         The leaves that are Python ints and vary, as np.int64.
+    numbers : tuple of int
+        The leaves that are Python numbers and do not vary: their values are the key.
     records : dict
         Key → records, the newest first. The tuples are replaced, never changed: calls read them
         without a lock.
     """
 
-    __slots__ = ("_seen", "floats", "forms", "ints", "paths", "records")
+    __slots__ = ("floats", "ints", "numbers", "records")
 
-    def __init__(self, forms: tuple[Form, ...], paths: tuple[tuple[Any, ...], ...]) -> None:
-        self.forms = forms
-        self.paths = paths
-        self.floats = True
-        self.ints: frozenset[int] = frozenset()
+    def __init__(self, forms: tuple[Form, ...], floats: bool, ints: frozenset[int]) -> None:
+        self.floats = floats
+        self.ints = ints
+        self.numbers = tuple(
+            [
+                i
+                for i, form in enumerate(forms)
+                if form[0] == "number" and not _varies(i, form, floats, ints)
+            ]
+        )
         self.records: dict[tuple[Hashable, ...], tuple[Record, ...]] = {}
-        self._seen: dict[int, set[int]] = {}
-
-    def positions(self, floats: bool, ints: Collection[int]) -> tuple[int, ...]:
-        """The leaves that are inputs of the graph, if these Python numbers vary."""
-        return tuple([i for i, form in enumerate(self.forms) if _varies(i, form, floats, ints)])
 
     def key(self, call: Call) -> tuple[Hashable, ...]:
         """The values of the Python numbers that do not vary: for floats as their digits."""
         leaves = call.leaves
-        numbers = self.static_numbers()
-        return tuple([leaves[i] if type(leaves[i]) is int else repr(leaves[i]) for i in numbers])
+        return tuple(
+            [leaves[i] if type(leaves[i]) is int else repr(leaves[i]) for i in self.numbers]
+        )
 
-    def static_numbers(self) -> list[int]:
-        """The leaves whose values are in the key, in its order."""
-        return [
-            i
-            for i, form in enumerate(self.forms)
-            if form[0] == "number" and not _varies(i, form, self.floats, self.ints)
-        ]
-
-    def has_floats(self) -> bool:
-        """Whether there are Python floats or complex numbers at all."""
-        return any(form[0] == "number" and form[1] is not int for form in self.forms)
-
-    def changing_ints(self, call: Call) -> list[int]:
-        """Python ints that have had many values by now, each told once."""
-        found = []
-        for i, form in enumerate(self.forms):
-            if form == ("number", int) and i not in self.ints:
-                seen = self._seen.setdefault(i, set())
-                if len(seen) < _MANY:
-                    seen.add(call.leaves[i])
-                    if len(seen) == _MANY:
-                        found.append(i)
+    def find(self, call: Call) -> tuple[Record, ...]:
+        """The records for a call, the last used one first."""
+        found = self.records.get(self.key(call) if self.numbers else (), ())
+        if len(found) > 1:
+            return tuple(sorted(found, key=lambda record: -record.used))
         return found
-
-    def regroup(self, floats: bool, ints: frozenset[int]) -> None:
-        """Say what varies from now on; records for another grouping go."""
-        if (floats, ints) != (self.floats, self.ints):
-            self.records = {}
-            self.floats, self.ints = floats, ints
 
     def add(self, record: Record) -> None:
         """Keep a record; one of the same branch goes."""
         others = self.records.get(record.key, ())
-        kept = [other for other in others if not other.same_branch(record)]
-        self.records[record.key] = (record, *kept)
+        self.records[record.key] = (record, *[x for x in others if x.branch != record.branch])
 
     def drop(self, record: Record) -> None:
         """Let a record go."""
@@ -124,9 +99,55 @@ class Family:
             self.records.pop(record.key, None)
 
 
+class Family:
+    """Signatures that differ only in the values of Python numbers.
+
+    Attributes
+    ----------
+    forms : tuple
+        The forms of the leaves (`signature.Call`).
+    paths : tuple
+        Where each leaf stands in ``(args, kwargs)``.
+    has_floats : bool
+        Whether there are Python floats or complex numbers at all.
+    grouping : Grouping
+        Replaced as a whole, so that a call sees one or the other.
+    """
+
+    __slots__ = ("_seen", "forms", "grouping", "has_floats", "paths")
+
+    def __init__(self, forms: tuple[Form, ...], paths: tuple[tuple[Any, ...], ...]) -> None:
+        self.forms = forms
+        self.paths = paths
+        self.has_floats = any(form[0] == "number" and form[1] is not int for form in forms)
+        self.grouping = Grouping(forms, True, frozenset())
+        self._seen: dict[int, set[int]] = {}
+
+    def positions(self, floats: bool, ints: Collection[int]) -> tuple[int, ...]:
+        """The leaves that are inputs of the graph, if these Python numbers vary."""
+        return tuple([i for i, form in enumerate(self.forms) if _varies(i, form, floats, ints)])
+
+    def changing_ints(self, call: Call) -> list[int]:
+        """Python ints that have had many values by now, each told once."""
+        found = []
+        for i, form in enumerate(self.forms):
+            if form == ("number", int) and i not in self.grouping.ints:
+                seen = self._seen.setdefault(i, set())
+                if len(seen) < _MANY:
+                    seen.add(call.leaves[i])
+                    if len(seen) == _MANY:
+                        found.append(i)
+        return found
+
+    def regroup(self, floats: bool, ints: frozenset[int]) -> None:
+        """Say what varies from now on; records for another grouping go."""
+        if (floats, ints) != (self.grouping.floats, self.grouping.ints):
+            self.grouping = Grouping(self.forms, floats, ints)
+
+
 def _varies(i: int, form: Form, floats: bool, ints: Collection[int]) -> bool:
     if form[0] != "number":
-        return form[0] != "static"
+        return bool(form[0] != "static")
     return i in ints if form[1] is int else floats
 
 
@@ -135,13 +156,18 @@ class Record:
 
     Attributes
     ----------
-    family : Family
+    family, grouping : Family, Grouping
+        Where it belongs.
     key : tuple
         The values of the leaves that are static numbers.
     cause : Cause
         Why it was made.
+    number : int
+        Grows with every record.
     graph : Graph
-        From the leaves that vary to the results, without values.
+        From the leaves that vary to the results as it was recorded, without values.
+    branch : tuple
+        What Python asked on the way: origins and answers.
     positions : tuple of int
         Which leaves of the call are the inputs of the graph.
     executor : Executor
@@ -153,12 +179,15 @@ class Record:
         "_into",
         "_leaves",
         "_structure",
+        "branch",
         "calls",
         "cause",
         "executor",
         "family",
         "graph",
+        "grouping",
         "key",
+        "number",
         "positions",
         "used",
     )
@@ -166,17 +195,18 @@ class Record:
     def __init__(
         self,
         family: Family,
-        key: tuple[Hashable, ...],
+        call: Call,
         cause: Cause,
         traced: Traced,
-        graph: Graph,
         into: Mapping[int, int],
         executor: Executor,
     ) -> None:
         self.family = family
-        self.key = key
+        self.grouping = family.grouping
+        self.key = self.grouping.key(call)
         self.cause = cause
-        self.graph = graph
+        self.graph: Graph = traced.graph.without_values()
+        self.branch = tuple([(g.origin, _settled(g.answer)) for g in self.graph.guards])
         self.positions = traced.positions
         self._leaves: tuple[Any, ...] = tuple(
             [_VARIES if type(x) is Node else x for x in traced.leaves]
@@ -185,15 +215,7 @@ class Record:
         self._into = into
         self.executor = executor
         self.calls = 0
-        self.used = _next_use()
-
-    def same_branch(self, other: Record) -> bool:
-        """Whether the guards of both have the same answers at the same lines."""
-        mine, others = self.graph.guards, other.graph.guards
-        return len(mine) == len(others) and all(
-            a.origin == b.origin and np.array_equal(a.answer, b.answer)
-            for a, b in zip(mine, others, strict=True)
-        )
+        self.number = self.used = _next_use()
 
     def run(self, call: Call) -> Any:
         """The result of a call, or the guard that answers otherwise."""
@@ -219,3 +241,9 @@ class Record:
 
 
 _VARIES = object()
+
+
+def _settled(answer: Any) -> Hashable:
+    """An answer as something that can be compared, and shown."""
+    array = np.asarray(answer)
+    return (array.shape, array.dtype.str, array.tobytes()) if array.ndim else array.item()

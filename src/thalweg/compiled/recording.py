@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from thalweg.array import Array
+from thalweg.compiled.constants import Frozen
 from thalweg.compiled.signature import Call
 from thalweg.graph.constants import copied
 from thalweg.graph.graph import Graph, between
 from thalweg.graph.node import Node, input_node
 from thalweg.guards import Recording
 from thalweg.tracing import call_traced, result_leaves
-from thalweg.tree import Structure, unflatten
+from thalweg.tree import Structure
 
 __all__ = ["Traced", "as_operand", "fits_for_floats", "fits_for_int", "trace"]
 
@@ -63,7 +64,10 @@ def trace(function: Callable[..., Any], call: Call, positions: Collection[int]) 
     ------
     TreeError
         If it returns what is no tree of numbers and arrays.
+    TracingError
+        If it draws random numbers, or returns text made from traced values.
     """
+    frozen = Frozen(function)
     with Recording(copying=True) as guards:
         inputs = []
         handles = list(call.leaves)
@@ -71,9 +75,10 @@ def trace(function: Callable[..., Any], call: Call, positions: Collection[int]) 
             value = as_operand(call.leaves[i])
             inputs.append(input_node(copied(value) if isinstance(value, np.ndarray) else value))
             handles[i] = Array(inputs[-1])
-        args, kwargs = unflatten(call.structure, handles)
+        args, kwargs = call.rebuilt(handles)
         result = call_traced(function, args, kwargs)
     found, structure = result_leaves(result, besides=_PLAIN)
+    frozen.check(found)
     graph = between(inputs, [x for x in found if type(x) is Node], guards)
     members = {*graph.inputs, *graph.nodes}
     leaves = tuple([x.value if type(x) is Node and x not in members else x for x in found])

@@ -47,7 +47,7 @@ def _record(number: int, record: Record, names: tuple[str, ...]) -> list[str]:
 
 def _signature(record: Record, names: tuple[str, ...]) -> list[str]:
     family = record.family
-    values = dict(zip(family.static_numbers(), record.key, strict=False))
+    values = dict(zip(record.grouping.numbers, record.key, strict=True))
     lines = []
     for i, (path, form) in enumerate(zip(family.paths, family.forms, strict=True)):
         text = describe_form(form)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import random
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,8 +30,11 @@ class Call(NamedTuple):
     Attributes
     ----------
     leaves : list
-        All leaves of ``(args, kwargs)``; arrays as plain ones.
-    structure : Structure
+        All leaves of the arguments; arrays as plain ones.
+    arguments : tuple of Structure
+        The trees of the positional arguments.
+    keywords : Structure
+        The tree of the keyword arguments.
     forms : tuple
         What is known of each leaf without its value: ``("array", dtype, shape, layout)``,
         ``("scalar", dtype)``, ``("number", type)``, ``("static", key)``.
@@ -39,13 +43,20 @@ class Call(NamedTuple):
     """
 
     leaves: list[Any]
-    structure: Structure
+    arguments: tuple[Structure, ...]
+    keywords: Structure
     forms: tuple[Form, ...]
     traced: bool
 
+    def rebuilt(self, leaves: Iterable[Any]) -> tuple[list[Any], dict[str, Any]]:
+        """The arguments with other leaves."""
+        rest = iter(leaves)
+        args = [unflatten(s, itertools.islice(rest, s.n_leaves)) for s in self.arguments]
+        return args, unflatten(self.keywords, rest)
+
     def paths(self) -> tuple[tuple[Any, ...], ...]:
         """Where each leaf stands in ``(args, kwargs)``."""
-        numbered = unflatten(self.structure, range(len(self.leaves)))
+        numbered = self.rebuilt(range(len(self.leaves)))
         return tuple([path for path, _ in flatten_with_paths(numbered)[0]])
 
 
@@ -55,11 +66,20 @@ def read(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
     Raises
     ------
     DtypeError
-        For arrays that are not of numbers, and random generators.
+        For arrays that are not of numbers.
     TreeError
-        For leaves that cannot be told apart: not hashable, or other libraries' arrays.
+        For leaves that cannot be told apart: not hashable, other libraries' arrays, generators.
     """
-    leaves, structure = flatten((args, kwargs))
+    leaves: list[Any] = []
+    arguments = []
+    for arg in args:
+        found, structure = flatten(arg)
+        leaves += found
+        arguments.append(structure)
+    keywords = _NO_KEYWORDS
+    if kwargs:
+        found, keywords = flatten(kwargs)
+        leaves += found
     forms: list[Form] = []
     for i, leaf in enumerate(leaves):
         form = type(leaf)
@@ -68,7 +88,7 @@ def read(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
         elif form is float or form is complex or (form is int and leaf in _INT64):
             forms.append(("number", form))
         elif form is Array:
-            return Call(leaves, structure, (), True)
+            return Call(leaves, tuple(arguments), keywords, (), True)
         elif isinstance(leaf, np.generic) and leaf.dtype.kind in _NUMBERS:
             forms.append(("scalar", leaf.dtype))
         elif isinstance(leaf, np.ndarray):
@@ -76,7 +96,10 @@ def read(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
             forms.append(_array_form(leaves[i]))
         else:
             forms.append(("static", _static_form(leaf, args, kwargs, i)))
-    return Call(leaves, structure, tuple(forms), False)
+    return Call(leaves, tuple(arguments), keywords, tuple(forms), False)
+
+
+_NO_KEYWORDS = flatten({})[1]
 
 
 def _array_form(array: np.ndarray[Any, Any]) -> Form:

@@ -143,7 +143,8 @@ class Interpreter:
     def run(self, leaves: Sequence[Any]) -> tuple[Any, ...] | GuardChanged:
         """The outputs, or the first guard that answers otherwise."""
         try:
-            return self._give(leaves, self._walk(leaves))
+            with np.errstate(all="ignore"):  # as native code: the trace has warned
+                return self._give(leaves, self._walk(leaves))
         except _Changed as changed:
             return changed.found
 
