@@ -13,7 +13,7 @@ GROUPS = {
     "Around functions": "compile Compiled vmap remat detach primitive",
     "Seeing": "trace Trace audit",
     "Checking": "check_grads check_gradient check_primitive",
-    "Settings, kinds, errors": "config kinds errors",
+    "Settings, kinds, errors": "config cache_info clear_cache kinds errors",
 }
 
 

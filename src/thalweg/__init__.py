@@ -42,6 +42,7 @@ from thalweg.primitives import primitive
 
 if TYPE_CHECKING:  # loaded by __getattr__ when first used
     from thalweg.api_compile import Compiled, compile
+    from thalweg.execute.native.cache import cache_info, clear_cache
     from thalweg.report.audit import audit
     from thalweg.report.trace import Trace, trace
     from thalweg.testing import check_gradient, check_grads, check_primitive
@@ -50,9 +51,11 @@ __all__ = [
     "Compiled",
     "Trace",
     "audit",
+    "cache_info",
     "check_gradient",
     "check_grads",
     "check_primitive",
+    "clear_cache",
     "compile",
     "config",
     "detach",
@@ -81,9 +84,11 @@ _LAZY = {
     "Compiled": "thalweg.api_compile",
     "Trace": "thalweg.report.trace",
     "audit": "thalweg.report.audit",
+    "cache_info": "thalweg.execute.native.cache",
     "check_gradient": "thalweg.testing",
     "check_grads": "thalweg.testing",
     "check_primitive": "thalweg.testing",
+    "clear_cache": "thalweg.execute.native.cache",
     "compile": "thalweg.api_compile",
     "trace": "thalweg.report.trace",
 }

@@ -3,7 +3,7 @@
 One file an entry, named by the key, which is a digest of all that the code depends on. A file is
 written beside its place and then renamed: whole or not there. It is believed only if its header
 and checksum hold, so nothing on the disk can do more harm than a recompilation. Whatever the disk
-refuses (read-only, full, missing) costs only the cache: `info` says what it was.
+refuses (read-only, full, missing) costs only the cache: `cache_info` says what it was.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import platformdirs
 
 from thalweg.config import config
 
-__all__ = ["FORMAT", "CacheInfo", "clear", "directory", "info", "read", "write"]
+__all__ = ["FORMAT", "CacheInfo", "cache_info", "clear_cache", "directory", "read", "write"]
 
 #: Version of the files and of what stands in them; a new one makes all old entries strangers.
 FORMAT = 1
@@ -79,7 +79,13 @@ def directory() -> Path | None:
     chosen = os.environ.get("THALWEG_CACHE_DIR")
     if chosen is None:
         return _usual_directory()
-    return Path(chosen).expanduser().absolute() if chosen else None
+    if not chosen:
+        return None
+    try:
+        return Path(os.path.abspath(os.path.expanduser(chosen)))
+    except OSError as error:  # relative, and the working directory is gone
+        _STATE.problem = str(error)
+        return None
 
 
 def read(key: bytes) -> bytes | None:
@@ -188,15 +194,31 @@ def _remove(name: str) -> None:
             _STATE.problem = str(error)
 
 
-def info() -> CacheInfo:
-    """What the disk cache holds, and where."""
+def cache_info() -> CacheInfo:
+    """What the disk cache of compiled functions holds, and where.
+
+    It is the user's cache directory, or ``THALWEG_CACHE_DIR`` (empty: no disk cache); it takes at
+    most ``config.cache_bytes``.
+
+    Examples
+    --------
+    >>> import thalweg as tw
+    >>> tw.cache_info().bytes <= tw.config.cache_bytes
+    True
+    """
     folder = directory()
     entries = [] if folder is None else _entries(folder)
     return CacheInfo(folder, len(entries), sum(size for _, size, _ in entries), _STATE.problem)
 
 
-def clear() -> None:
-    """Remove every entry of the disk cache."""
+def clear_cache() -> None:
+    """Remove every compiled function from the disk cache; those that are loaded keep working.
+
+    Examples
+    --------
+    >>> import thalweg as tw
+    >>> tw.clear_cache()
+    """
     folder = directory()
     if folder is None:
         return
