@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from thalweg.execute.native.access import locate, operand_access
-from thalweg.execute.native.emit import BITS, Module, V
+from thalweg.execute.native.emit import Module, V
 from thalweg.execute.native.fuse import Loop, Other
 from thalweg.execute.native.gemm import gemm, transpose
-from thalweg.execute.native.ir import Tensor
+from thalweg.execute.native.ir import Tensor, bytes_of
 from thalweg.execute.native.jit import Target, attributes
-from thalweg.execute.native.loops import Rows, emit_loop, sum_kind
+from thalweg.execute.native.loops import Rows, emit_loop
 from thalweg.execute.native.plan import Plan, nbytes
 from thalweg.execute.native.tasks import Task
 from thalweg.execute.native.writer import Writer, identity_of, join
@@ -76,7 +76,8 @@ class _Task:
             self.head.append(f"  {known} = load ptr, ptr {known}_at")
         return known
 
-    def _in_arena(self, offset: int) -> str:
+    def at_offset(self, offset: int) -> str:
+        """A pointer into the arena."""
         key = ("arena", offset)
         known = self._pointers.get(key)
         if known is None:
@@ -93,19 +94,19 @@ class _Task:
             self.module.declare(f"{name} = external global i8")
             return name
         if place.where == "arena":
-            return self._in_arena(place.index)
+            return self.at_offset(place.index)
         return self._entry(1 if place.where == "output" else 0, place.index)
 
     def partial(self, t: Tensor) -> str | None:
         """The pointer to this chunk's share of a reduction over the rows."""
-        offset = self.plan.partials.get(t)
-        if offset is None:
+        share = self.plan.partials.get(t)
+        if share is None:
             return None
         key = ("partial", t)
         known = self._pointers.get(key)
         if known is None:
-            base = self._in_arena(offset)
-            size = t.size * BITS[sum_kind(t.data[0], t.kind)] // 8
+            base = self.at_offset(share.offset)
+            size = bytes_of(t.shape, share.kind)
             known = self._pointers[key] = f"%partial{t.serial}"
             self.head.append(f"  {known}_offset = mul i64 %chunk, {size}")
             self.head.append(f"  {known} = getelementptr i8, ptr {base}, i64 {known}_offset")
@@ -308,8 +309,8 @@ def _combine(module: Module, task: Task, plan: Plan, target: Target, t: Tensor, 
     emission = _Task(module, task, plan, target, name)
     w = emission.w
     how = t.data[0]
-    kind = sum_kind(how, t.kind)
-    shares, into = emission._in_arena(plan.partials[t]), emission.pointer(t)
+    offset, kind = plan.partials[t]
+    shares, into = emission.at_offset(offset), emission.pointer(t)
     with w.loop(_ZERO, V(str(t.size), "i64"), 1) as entry:
         start = w.s.const(identity_of(how, kind), kind)
         with w.loop(_ZERO, V(str(task.chunks), "i64"), 1, [(start, w.s.type(kind))]) as chunk:

@@ -33,6 +33,11 @@ class Rows(NamedTuple):
     divisible: int  # both are multiples of this, but for the end of the axis
 
 
+def sum_kind(how: str, kind: str) -> str:
+    """In which numbers a reduction is kept outside of the innermost loop."""
+    return "f64" if how == "add" and kind == "f32" else kind
+
+
 class Reduction(NamedTuple):
     """A reduction root: which axes of the loop's space it runs over."""
 
@@ -45,10 +50,10 @@ class Reduction(NamedTuple):
         """The kind of number that is reduced."""
         return self.root.value.kind
 
-
-def sum_kind(how: str, kind: str) -> str:
-    """In which numbers a reduction is kept outside of the innermost loop."""
-    return "f64" if how == "add" and kind == "f32" else kind
+    @property
+    def share_kind(self) -> str:
+        """The kind in which a chunk's share is kept: that of the registers, if it was in them."""
+        return sum_kind(self.how, self.kind) if self.over[-1] else self.kind
 
 
 def reductions_of(loop: Loop) -> list[Reduction]:
@@ -167,9 +172,6 @@ class _Nest:
             return
         self._level(0, {})
 
-    def _in_registers(self, r: Reduction) -> bool:
-        return self.suffix[id(r.root)] < len(self.extents)
-
     def _in_memory(self, r: Reduction) -> bool:
         """Whether what a turn of the kept axes gives is added to memory rather than stored."""
         return any(r.over[: self.suffix[id(r.root)]])
@@ -178,7 +180,7 @@ class _Nest:
         """Pointer and kind of what a reduction is added up in."""
         partial = self.partial(r.root.target)
         if partial is not None:
-            return partial, sum_kind(r.how, r.kind) if self._in_registers(r) else r.kind
+            return partial, r.share_kind
         return self.pointer(r.root.target), r.kind
 
     def _clear(self) -> None:

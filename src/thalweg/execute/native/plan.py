@@ -10,13 +10,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from thalweg.execute.native.access import is_array_const, locate
-from thalweg.execute.native.emit import BITS
 from thalweg.execute.native.fuse import Loop, Stage
 from thalweg.execute.native.ir import Tensor, bytes_of
-from thalweg.execute.native.loops import reductions_of, sum_kind
+from thalweg.execute.native.loops import reductions_of
 from thalweg.execute.native.tasks import Task, reads_rows
 
-__all__ = ["Place", "Plan", "make_plan", "nbytes"]
+__all__ = ["Place", "Plan", "Share", "make_plan", "nbytes"]
 
 _ALIGN = 64
 
@@ -28,6 +27,13 @@ class Place(NamedTuple):
     index: int  # the number of the argument, result, …; in the arena the offset in bytes
 
 
+class Share(NamedTuple):
+    """Where in the arena the chunks' shares of a reduction lie, and their kind of number."""
+
+    offset: int
+    kind: str
+
+
 class Plan(NamedTuple):
     """Places of tensors and of the chunks' shares of reductions.
 
@@ -35,7 +41,7 @@ class Plan(NamedTuple):
     ----------
     places : dict
     partials : dict
-        Reduction → offset in the arena of the shares of all chunks.
+        Reduction → the shares of all chunks.
     copies : list
         (offset in the arena, input, bytes): results that go to an argument's memory at the end.
     arena : int
@@ -43,7 +49,7 @@ class Plan(NamedTuple):
     """
 
     places: dict[Tensor, Place]
-    partials: dict[Tensor, int]
+    partials: dict[Tensor, Share]
     copies: list[tuple[int, int, int]]
     arena: int
 
@@ -131,10 +137,9 @@ def make_plan(
             places[t] = Place("arena", arena.take(nbytes(t), first[t], until))
     partials = {}
     for task in tasks:
-        for t in task.partials():
-            how = t.data[0]
-            width = BITS[sum_kind(how, t.kind)] // 8
-            partials[t] = arena.take(width * t.size * task.chunks, task.position, task.position)
+        for t, kind in task.partials().items():
+            size = bytes_of((task.chunks, *t.shape), kind)
+            partials[t] = Share(arena.take(size, task.position, task.position), kind)
     return Plan(places, partials, copies, arena.size)
 
 

@@ -90,15 +90,17 @@ class Task:
         first = self.stages[0]
         return isinstance(first, Other) and first.tensor.op == "opaque"
 
-    def partials(self) -> list[Tensor]:
-        """Reductions over the rows, of which each chunk has a share."""
+    def partials(self) -> dict[Tensor, str]:
+        """Reductions over the rows, of which each chunk has a share of this kind of number."""
         if self.chunks < 2:
-            return []
-        found = []
-        for stage in self.stages:
-            if isinstance(stage, Loop):
-                found += [r.root.target for r in reductions_of(stage) if r.over[0]]
-        return found
+            return {}
+        return {
+            r.root.target: r.share_kind
+            for stage in self.stages
+            if isinstance(stage, Loop)
+            for r in reductions_of(stage)
+            if r.over[0]
+        }
 
     def settle(self) -> None:
         """Choose the chunk."""
