@@ -173,7 +173,7 @@ class Compiled:
         self._families[where] = record.family
         record.grouping.add(record)
         kept = _kept(self._families)
-        for oldest in sorted(kept, key=lambda x: x.used)[: len(kept) - _MOST]:
+        for oldest in sorted(kept, key=lambda x: x.used)[: max(0, len(kept) - _MOST)]:
             oldest.grouping.drop(oldest)
         self._families = {w: f for w, f in self._families.items() if f.grouping.records}
 

@@ -1,0 +1,230 @@
+"""`tw.compile`: in-place arguments, how records grow, what is told of them, threads."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import gc
+import threading
+import weakref
+
+import numpy as np
+import pytest
+
+import thalweg as tw
+from thalweg.errors import DtypeError, RecompilationWarning, ShapeError, TreeError
+from thalweg.tree import flatten
+
+numpy_compile = functools.partial(tw.compile, backend="numpy")
+
+X = np.linspace(-2.0, 2.0, 12).reshape(3, 4)
+
+
+# ---- in place ---------------------------------------------------------------------------------
+
+
+def sgd(w, state, x, y):
+    loss, gradient = tw.value_and_grad(lambda w: np.mean((x @ w["W"] + w["b"] - y) ** 2))(w)
+    state = {k: 0.9 * state[k] + gradient[k] for k in state}
+    return {k: w[k] - 0.1 * state[k] for k in w}, state, loss
+
+
+def test_a_training_step_in_place():
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((8, 3)), rng.standard_normal(8)
+    w = {"W": rng.standard_normal(3), "b": np.zeros(())}
+    state = {"W": np.zeros(3), "b": np.zeros(())}
+    step = numpy_compile(sgd, inplace=(0, 1))
+    wanted_w, wanted_state = copy.deepcopy((w, state))
+    kept = dict(w)
+    for _ in range(5):
+        wanted_w, wanted_state, wanted_loss = sgd(wanted_w, wanted_state, x, y)
+        w, state, loss = step(w, state, x, y)
+        assert w["W"] is kept["W"]
+        assert w["b"] is kept["b"]
+        np.testing.assert_allclose(w["W"], wanted_w["W"], rtol=1e-12)
+        np.testing.assert_allclose(loss, wanted_loss, rtol=1e-12)
+    assert len(step.records) == 1
+
+
+def test_one_argument_in_place_in_every_form():
+    for f, argument in (
+        (lambda x: x * 2, X.copy()),
+        (lambda x: (x * 2, np.sum(x)), X.copy()),
+        (lambda x: (x[1], x[0]), (X.copy(), X + 1)),
+        (lambda x: ((x[1], x[0]), 1.0), (X.copy(), X + 1)),
+        (lambda x: [x * 0 + 1], X.copy()),
+        (lambda x: np.zeros((3, 4)), X.copy()),
+    ):
+        compiled = numpy_compile(f, inplace=0)
+        for _ in range(2):
+            wanted = flatten(copy.deepcopy(f(copy.deepcopy(argument))))[0]
+            got = flatten(compiled(argument))[0]
+            for a, b, given in zip(got, wanted, flatten(argument)[0], strict=False):
+                assert a is given
+                np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize(
+    ("f", "error"),
+    [
+        (lambda x: x[0], ShapeError),
+        (lambda x: x.astype(np.float32), DtypeError),
+        (lambda x: {"a": x}, TreeError),
+        (lambda x: ([x], x), TreeError),
+    ],
+)
+def test_results_that_do_not_fit_their_memory(f, error):
+    x = X.copy()
+    with pytest.raises(error, match=r"argument.*\n.*argument: .*\n.*result:|must return"):
+        numpy_compile(f, inplace=0)(x)
+    np.testing.assert_array_equal(x, X)
+
+
+def test_memory_that_cannot_be_taken():
+    def f(a, b):
+        return a + b, b
+
+    step = numpy_compile(f, inplace=(0, 1))
+    locked = X.copy()
+    locked.flags.writeable = False
+    both = np.zeros((2, 3, 4))
+    for a, b, words in (
+        (locked, X.copy(), "argument 0 is read-only"),
+        (X.copy(), X.T.copy().T, "argument 1.*C order"),
+        (both[0], both[0], "share memory"),
+        (both[0], both.reshape(-1)[6:18].reshape(3, 4), "share memory"),
+        (2.0, X.copy(), "float, which has no memory"),
+    ):
+        with pytest.raises((ValueError, TypeError), match=words):
+            step(a, b)
+    with pytest.raises(TypeError, match="by position"):
+        step(X.copy(), b=X.copy())
+    step(both[0], both[1])
+    reads = numpy_compile(lambda a, b: a + b, inplace=0)
+    with pytest.raises(ValueError, match="share memory"):
+        reads(both[0], both[:, 0])
+
+
+def test_nothing_is_written_when_a_guard_answers_otherwise():
+    calls = []
+
+    def f(x, sign):
+        calls.append(sign)
+        if np.sum(x) > 0:
+            raise ValueError("positive")
+        return x * 2
+
+    step = numpy_compile(f, inplace=0)
+    x = -np.ones(3)
+    step(x, 1)
+    y = np.ones(3)
+    with pytest.raises(ValueError, match="positive"):
+        step(y, 1)
+    np.testing.assert_array_equal(y, np.ones(3))
+
+
+# ---- how it grows -------------------------------------------------------------------------------
+
+
+def test_a_thousand_shapes_stay_bounded():
+    compiled = numpy_compile(lambda x: np.tanh(x) * 2)
+
+    def run():
+        for n in range(1, 1001):
+            compiled(np.ones(n))
+
+    with pytest.warns(RecompilationWarning, match=r"shape of x.*\n.*Pad"):
+        run()
+    assert len(compiled.records) == 64
+    assert "2 records" not in repr(compiled)
+    np.testing.assert_allclose(compiled(np.ones(1000)), np.tanh(np.ones(1000)) * 2)
+
+
+def test_a_record_keeps_no_values():
+    seen = []
+
+    def f(x):
+        y = np.exp(x)
+        seen.append(weakref.ref(y._node))
+        return y * 2
+
+    compiled = numpy_compile(f)
+    compiled(np.ones(1000))
+    gc.collect()
+    assert seen[0]() is None
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda f, k: f(np.ones(k + 1)), "another shape of x"),
+        (lambda f, k: f(X.astype(np.float32), float(k)), "another value of r: 7.0"),
+        (lambda f, k: f(X, f"name{k}"), "another value of r"),
+        (lambda f, k: f(X, flag=None, **{f"k{k}": 1.0}), None),
+    ],
+)
+def test_the_warning_names_the_cause(call, words):
+    def f(x, r=1.0, **options):
+        return x * (1.0 if isinstance(r, str) else r)
+
+    compiled = numpy_compile(f)
+
+    def run():
+        for k in range(20):
+            call(compiled, k)
+
+    with pytest.warns(RecompilationWarning) as caught:
+        run()
+    assert len(caught) == 1
+    text = str(caught[0].message)
+    assert "f was compiled" in text
+    assert words is None or words.split(":")[0] in text
+    assert caught[0].filename == __file__
+
+
+def test_no_warning_where_records_are_used():
+    compiled = numpy_compile(lambda x: 2 * x)
+    for n in range(1, 12):
+        for _ in range(20):
+            compiled(np.ones(n))
+
+
+# ---- explain ----------------------------------------------------------------------------------
+
+
+def test_explain_shows_the_big_node():
+    def neuron(w, x):
+        return 1 / (1 + np.exp(-(w @ x)))
+
+    compiled = numpy_compile(neuron)
+    compiled(X[0], X[1])
+    text = compiled.explain()
+    assert "sigmoid" in text
+    assert "forward 4 gates → 1, backward 4 products → 1" in text
+    assert "w: float64[4]" in text
+    assert "the first call" in text
+
+
+# ---- threads ----------------------------------------------------------------------------------
+
+
+def test_eight_threads_call_one_function():
+    compiled = numpy_compile(lambda x, k: np.tanh(x) * k if np.sum(x) > 0 else x - k)
+    failures = []
+
+    def work(seed):
+        rng = np.random.default_rng(seed)
+        for _ in range(40):
+            x, k = rng.standard_normal(rng.integers(1, 4)), float(rng.integers(3))
+            wanted = compiled.__wrapped__(x, k)
+            if not np.array_equal(compiled(x, k), wanted):
+                failures.append((x, k))
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    assert len(compiled.records) == 6
