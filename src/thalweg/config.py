@@ -2,9 +2,57 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from array import array
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
-__all__ = ["Config", "config"]
+__all__ = ["Config", "Pool", "config"]
+
+
+def _default_pool_bytes() -> int:
+    try:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # not a POSIX system
+        return 2**28
+    return min(2**30, memory // 8)
+
+
+class Pool:
+    """Memory of output arrays of compiled functions, kept for the next when one is dropped.
+
+    Examples
+    --------
+    >>> import thalweg as tw
+    >>> tw.config.pool.clear()
+    >>> tw.config.pool.idle
+    0
+    """
+
+    __slots__ = ("counters", "trim")
+
+    def __init__(self) -> None:
+        # Shared with native code: bytes that may be idle, are idle, are in use.
+        self.counters = array("q", [_default_pool_bytes(), 0, 0])
+        self.trim: Callable[[int], object] | None = None  # set once there is a pool
+
+    @property
+    def idle(self) -> int:
+        """Bytes that wait for the next output."""
+        return self.counters[1]
+
+    @property
+    def used(self) -> int:
+        """Bytes in arrays that are alive, and in calls under way."""
+        return self.counters[2]
+
+    def clear(self) -> None:
+        """Give all idle memory back to the system."""
+        if self.trim:
+            self.trim(0)
+
+    def __repr__(self) -> str:
+        return f"Pool(idle={self.idle:,}, used={self.used:,})"
 
 
 @dataclass(slots=True)
@@ -20,10 +68,26 @@ class Config:
         Bytes that compiled code may take on disk (default 512 MiB); beyond, what was not used for
         the longest time is removed. The directory is the user's cache, or ``THALWEG_CACHE_DIR``
         (empty: no disk cache).
+    pool : Pool
+        Memory that waits for the next output array: ``pool.idle`` bytes; ``pool.clear()`` frees it.
     """
 
     dense_limit: int = 2**31
     cache_bytes: int = 2**29
+    pool: Pool = field(default_factory=Pool)
+
+    @property
+    def pool_bytes(self) -> int:
+        """Bytes that `pool` may keep idle (default 1 GiB, at most an eighth of the memory)."""
+        return self.pool.counters[0]
+
+    @pool_bytes.setter
+    def pool_bytes(self, limit: int) -> None:
+        if limit < 0:
+            raise ValueError(f"pool_bytes={limit}: at least 0 (nothing is kept)")
+        self.pool.counters[0] = limit
+        if self.pool.trim:
+            self.pool.trim(limit)
 
 
 config = Config()
