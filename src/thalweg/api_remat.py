@@ -204,5 +204,6 @@ REMAT = register(
         labels=Labels("remat", r"\operatorname{{remat}}({args})"),
         batch=_batch,
         outputs=-1,
+        lower=lambda b, out, *operands, graph, memory: b.inline(graph, operands),
     )
 )

@@ -334,6 +334,7 @@ _INPUT = registry.register(
         local=lambda i, out, x, name=None: IDENTITY,
         labels=registry.Labels("input", "{0}"),
         batch=lambda operands, batched, params: operands[0],
+        lower=lambda b, out, x, name=None: x,
     )
 )
 
@@ -365,6 +366,7 @@ _CONSTANT = registry.register(
         local=lambda i, out: IDENTITY,
         labels=registry.Labels("constant", "{0}"),
         batch="a constant has no operands",
+        lower="it has no operands: its value is a constant of the program",
     )
 )
 

@@ -195,6 +195,7 @@ def discrete(
     operands: tuple[str, ...],
     *,
     reason: str,
+    lower: Callable[..., Any] | str,
     tex: str | None = None,
     open_shape: bool = False,
 ) -> Primitive:
@@ -206,6 +207,8 @@ def discrete(
     ----------
     operands : tuple of str
         Names of the parameters of `function` that may be traced; the others are static.
+    lower : callable or str
+        As on the record.
     open_shape : bool
         The shape of the result depends on values: it becomes a guard too.
     """
@@ -223,6 +226,7 @@ def discrete(
             local=lambda i, out, *arrays, **params: zero,
             labels=Labels(name, tex or rf"\operatorname{{{{{name}}}}}({{args}})"),
             batch="its arguments mean one example",
+            lower=lower,
         )
     )
 

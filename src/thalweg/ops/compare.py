@@ -98,6 +98,7 @@ WHERE = elementwise(
         lambda out, condition, x, y: Router(np.logical_not(condition)),
     ),
     tex=r"\operatorname{{where}}({0}, {1}, {2})",
+    lower=lambda b, out, condition, x, y: b.where(condition, x, y),
 )
 
 

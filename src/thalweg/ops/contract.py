@@ -40,6 +40,13 @@ def _batch_matmul(operands: Any, batched: Any, params: Any) -> Any:
     return np.squeeze(product, tuple(dropped)) if dropped else product
 
 
+def _lower_matmul(b: Any, out: Any, x: Any, y: Any) -> Any:
+    x, y = b.tensor(x, out.dtype), b.tensor(y, out.dtype)
+    x = b.reshape(x, (1, *x.shape)) if x.ndim == 1 else x
+    y = b.reshape(y, (*y.shape, 1)) if y.ndim == 1 else y
+    return b.reshape(b.matmul(x, y), out.shape)
+
+
 MATMUL = register(
     Primitive(
         name="matmul",
@@ -47,6 +54,7 @@ MATMUL = register(
         local=_matmul_local,
         labels=Labels("@", r"{0}\,{1}"),
         batch=_batch_matmul,
+        lower=_lower_matmul,
     ),
     np.matmul,
 )
@@ -80,6 +88,19 @@ def _batch_dot(operands: Any, batched: Any, params: Any) -> Any:
     return contract(inputs, "Z" + output, operands)
 
 
+def _lower_dot(b: Any, out: Any, x: Any, y: Any) -> Any:
+    x, y = b.tensor(x, out.dtype), b.tensor(y, out.dtype)
+    if x.ndim == 0 or y.ndim == 0:
+        return b.multiply(x, y)
+    axis = max(y.ndim - 2, 0)
+    n = x.shape[-1]
+    rows = math.prod(x.shape[:-1])
+    columns = math.prod(y.shape[:axis]) * math.prod(y.shape[axis + 1 :])
+    y = b.transpose(y, (axis, *range(axis), *range(axis + 1, y.ndim)))
+    product = b.matmul(b.reshape(x, (rows, n)), b.reshape(y, (n, columns)))
+    return b.reshape(product, out.shape)
+
+
 DOT = register(
     Primitive(
         name="dot",
@@ -87,6 +108,7 @@ DOT = register(
         local=_dot_local,
         labels=Labels("dot", r"{0} \cdot {1}"),
         batch=_batch_dot,
+        lower=_lower_dot,
     )
 )
 

@@ -160,7 +160,31 @@ def _geomspace_local(i: int, out: Any, start: Any, stop: Any, num: int, endpoint
     return Diagonal(out * part / stop if i else out * (1 - part) / start)
 
 
-def _range(name: str, function: Callable[..., Any], local: Callable[..., Kind]) -> Primitive:
+def _lower_linspace(b: Any, out: Any, start: Any, stop: Any, num: int, endpoint: bool) -> Any:
+    """As NumPy: start + k · step, or k/div · delta where a step would underflow to 0."""
+    start, stop = b.tensor(start, out.dtype), b.tensor(stop, out.dtype)
+    if num == 0:
+        return b.const(0, start.kind, out.shape)
+    delta = b.subtract(stop, start)
+    places = b.iota((num, *(1,) * delta.ndim), 0, start.kind)
+    div = num - 1 if endpoint else num
+    if div > 0:
+        step = b.divide(delta, float(div))
+        flat = b.equal(step, 0.0)
+        lost = b.reduce("or", flat, range(flat.ndim))
+        by_ratio = b.multiply(b.divide(places, float(div)), delta)
+        scaled = b.where(lost, by_ratio, b.multiply(places, step))
+    else:
+        scaled = b.multiply(places, delta)
+    found = b.add(scaled, start)
+    if endpoint and num > 1:
+        found = b.where(b.equal(places, float(num - 1)), stop, found)
+    return found
+
+
+def _range(
+    name: str, function: Callable[..., Any], local: Callable[..., Kind], lower: Any
+) -> Primitive:
     """Samples between two ends, which broadcast; the samples' axis is in front."""
 
     def batch(operands: Any, batched: Any, params: Any) -> Any:
@@ -173,13 +197,16 @@ def _range(name: str, function: Callable[..., Any], local: Callable[..., Kind]) 
             local=local,
             labels=Labels(name, rf"\operatorname{{{{{name}}}}}({{0}}, {{1}})"),
             batch=batch,
+            lower=lower,
         )
     )
     return primitive
 
 
-LINSPACE = _range("linspace", np.linspace, _linspace_local)
-GEOMSPACE = _range("geomspace", np.geomspace, _geomspace_local)
+LINSPACE = _range("linspace", np.linspace, _linspace_local, _lower_linspace)
+GEOMSPACE = _range(
+    "geomspace", np.geomspace, _geomspace_local, "NumPy sets its ends and signs by their values"
+)
 
 
 def _ends(start: Any, stop: Any) -> tuple[Any, Any]:
@@ -260,13 +287,49 @@ for _name in ("shape", "ndim", "size", "iscomplexobj", "isrealobj", "result_type
     _description(getattr(np, _name))
 
 
-for _name, _operands in (
-    ("array_equal", ("a1", "a2")),
-    ("array_equiv", ("a1", "a2")),
-    ("allclose", ("a", "b")),
-    ("isclose", ("a", "b")),
-    ("isin", ("element", "test_elements")),
-    ("isposinf", ("x",)),
-    ("isneginf", ("x",)),
+def _lower_close(
+    b: Any, out: Any, x: Any, y: Any, names: Any, rtol: Any = 1e-5, atol: Any = 1e-8,
+    equal_nan: Any = False,
+) -> Any:  # fmt: skip
+    """|x − y| ≤ atol + rtol |y| for finite y; what is equal is close."""
+    x, y = b.common(x, y)
+    if x.kind[0] != "f":
+        b.refuse("closeness of integers")
+    close = b.less_equal(b.absolute(b.subtract(x, y)), b.add(atol, b.multiply(rtol, b.absolute(y))))
+    close = b.logical_or(b.logical_and(close, b.isfinite(y)), b.equal(x, y))
+    return b.logical_or(close, b.logical_and(b.isnan(x), b.isnan(y))) if equal_nan else close
+
+
+def _lower_all_close(b: Any, out: Any, *operands: Any, **params: Any) -> Any:
+    close = _lower_close(b, out, *operands, **params)
+    return b.reduce("and", close, range(close.ndim))
+
+
+def _lower_array_equal(b: Any, out: Any, x: Any, y: Any, names: Any, equal_nan: Any = False) -> Any:
+    x, y = b.tensor(x), b.tensor(y)
+    if x.shape != y.shape:
+        return b.const(False, "i1", ())
+    same = b.elementwise("equal", out, (x, y))
+    if equal_nan and x.kind[0] == y.kind[0] == "f":
+        same = b.logical_or(same, b.logical_and(b.isnan(x), b.isnan(y)))
+    return b.reduce("and", same, range(same.ndim))
+
+
+def _lower_infinite(value: float) -> Callable[..., Any]:
+    def lower(b: Any, out: Any, x: Any, names: Any) -> Any:
+        return b.equal(x, value) if x.kind[0] == "f" else b.const(False, "i1", out.shape)
+
+    return lower
+
+
+for _name, _operands, _lower in (
+    ("array_equal", ("a1", "a2"), _lower_array_equal),
+    ("array_equiv", ("a1", "a2"), "it compares arrays of different shapes"),
+    ("allclose", ("a", "b"), _lower_all_close),
+    ("isclose", ("a", "b"), _lower_close),
+    ("isin", ("element", "test_elements"), "it sorts, or builds a table"),
+    ("isposinf", ("x",), _lower_infinite(np.inf)),
+    ("isneginf", ("x",), _lower_infinite(-np.inf)),
 ):
-    discrete(getattr(np, _name), _operands, reason="boolean: no derivative passes a comparison")
+    _boolean = "boolean: no derivative passes a comparison"
+    discrete(getattr(np, _name), _operands, reason=_boolean, lower=_lower)

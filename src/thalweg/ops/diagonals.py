@@ -24,6 +24,14 @@ def _diagonal_local(i: int, out: Any, x: Any, offset: int) -> Kind:
     return Take(_places(out.shape[-1], offset), True)
 
 
+def _lower_diagonal(b: Any, out: Any, x: Any, offset: int) -> Any:
+    base, strides, start = b.placed(x)
+    start += max(-offset, 0) * strides[-2] + max(offset, 0) * strides[-1]
+    if out.size == 0:
+        return b.const(0, x.kind, out.shape)
+    return b.view(base, out.shape, (*strides[:-2], strides[-2] + strides[-1]), start)
+
+
 DIAGONAL: Primitive = register(
     Primitive(
         name="diagonal",
@@ -31,6 +39,7 @@ DIAGONAL: Primitive = register(
         local=_diagonal_local,
         labels=Labels("diagonal", r"\operatorname{{diag}}({0})"),
         batch=lambda operands, batched, params: DIAGONAL(*operands, **params),
+        lower=_lower_diagonal,
     )
 )
 
@@ -42,6 +51,16 @@ def _diag_value(x: Any, offset: int) -> Any:
     return matrix
 
 
+def _lower_diag(b: Any, out: Any, x: Any, offset: int) -> Any:
+    strides = b.strides(out.shape)
+    start = max(-offset, 0) * strides[-2] + max(offset, 0) * strides[-1]
+    zeros = b.const(0, x.kind, out.shape)
+    if x.size == 0:
+        return zeros
+    places = (*strides[:-2], strides[-2] + strides[-1])
+    return b.assemble(zeros, [(x, places, start)], out.shape, x.kind)
+
+
 DIAG: Primitive = register(
     Primitive(
         name="diag",
@@ -49,6 +68,7 @@ DIAG: Primitive = register(
         local=lambda i, out, x, offset: Put(_places(x.shape[-1], offset)),
         labels=Labels("diag", r"\operatorname{{diag}}({0})"),
         batch=lambda operands, batched, params: DIAG(*operands, **params),
+        lower=_lower_diag,
     )
 )
 

@@ -108,6 +108,63 @@ def _einsum_local(
     return Contract(inputs, output, i, tuple(x for k, x in enumerate(operands) if k != i))
 
 
+def _lower_two(b: Any, left: str, x: Any, right: str, y: Any, output: str) -> Any:
+    """`_two` in native code; an axis of size 1 that the other operand stretches is left out."""
+    sizes = dict(zip(left, x.shape, strict=True))
+    sizes.update((k, n) for k, n in zip(right, y.shape, strict=True) if sizes.get(k, 1) == 1)
+    left, x = _unstretched(b, left, x, sizes)
+    right, y = _unstretched(b, right, y, sizes)
+    plan = _plan(left, right, output)
+    x = b.transpose(_summed(b, x, plan.summed[0]), plan.orders[0])
+    y = b.transpose(_summed(b, y, plan.summed[1]), plan.orders[1])
+    if not plan.inner:
+        x = b.reshape(x, [sizes[k] if k in left else 1 for k in output])
+        y = b.reshape(y, [sizes[k] if k in right else 1 for k in output])
+        return b.broadcast(b.multiply(x, y), [sizes[k] for k in output])
+    shape = [sizes[k] for k in plan.batch]
+    n, m, k = (math.prod([sizes[k] for k in g]) for g in (plan.rows, plan.columns, plan.inner))
+    product = b.matmul(b.reshape(x, (*shape, n, k)), b.reshape(y, (*shape, k, m)))
+    product = b.reshape(product, [sizes[k] for k in plan.batch + plan.rows + plan.columns])
+    return b.transpose(product, plan.back)
+
+
+def _unstretched(b: Any, letters: str, x: Any, sizes: dict[str, int]) -> tuple[str, Any]:
+    kept = [i for i, k in enumerate(letters) if x.shape[i] == sizes[k]]
+    return "".join(letters[i] for i in kept), b.reshape(x, [x.shape[i] for i in kept])
+
+
+def _summed(b: Any, x: Any, axes: tuple[int, ...]) -> Any:
+    return b.reduce("add", x, axes) if axes else x
+
+
+def _lower_einsum(
+    b: Any, out: Any, *operands: Any, inputs: tuple[str, ...], output: str, optimize: Any
+) -> Any:
+    """Pairs of operands, in the order that np.einsum_path finds cheapest."""
+    terms = [(k, b.tensor(x, out.dtype)) for k, x in zip(inputs, operands, strict=True)]
+    if len(terms) == 1:
+        letters, x = terms[0]
+        x = _summed(b, x, tuple(i for i, k in enumerate(letters) if k not in output))
+        kept = [k for k in letters if k in output]
+        return b.transpose(x, [kept.index(k) for k in output])
+    order: list[Any] = [(0, 1)]
+    if len(terms) > 2:
+        models = [np.broadcast_to(np.empty(()), x.shape) for _, x in terms]
+        subscripts = f"{','.join(inputs)}->{output}"
+        order = np.einsum_path(subscripts, *models, optimize="greedy")[0][1:]
+    for places in order:
+        chosen = [terms.pop(place) for place in sorted(places, reverse=True)]
+        while len(chosen) > 1:
+            (left, x), (right, y) = chosen.pop(), chosen.pop()
+            elsewhere = output + "".join(letters for letters, _ in (*terms, *chosen))
+            last = not terms and not chosen
+            made = "".join(k for k in _distinct(left + right) if k in elsewhere)
+            made = output if last else made
+            chosen.append((made, _lower_two(b, left, x, right, y, made)))
+        terms += chosen
+    return terms[0][1]
+
+
 def _unused(inputs: Sequence[str], output: str) -> str:
     taken = set(output).union(*inputs)
     letter = next((k for k in string.ascii_letters if k not in taken), None)
@@ -132,6 +189,7 @@ EINSUM = register(
         local=_einsum_local,
         labels=Labels("einsum", r"\operatorname{{einsum}}({args})"),
         batch=_batch_einsum,
+        lower=_lower_einsum,
     )
 )
 
@@ -157,6 +215,15 @@ def _diagonal_local(i: int, out: Any, x: Any, letters: str) -> Kind:
     return Take(index, True)
 
 
+def _lower_diagonal(b: Any, out: Any, x: Any, letters: str) -> Any:
+    base, strides, offset = b.placed(x)
+    together = [
+        sum(s for k, s in zip(letters, strides, strict=True) if k == letter)
+        for letter in _distinct(letters)
+    ]
+    return b.view(base, out.shape, together, offset)
+
+
 EINSUM_DIAGONAL: Primitive = register(
     Primitive(
         name="einsum_diagonal",
@@ -166,6 +233,7 @@ EINSUM_DIAGONAL: Primitive = register(
         batch=lambda operands, batched, params: EINSUM_DIAGONAL(
             operands[0], letters=_unused([params["letters"]], "") + params["letters"]
         ),
+        lower=_lower_diagonal,
     )
 )
 
@@ -289,7 +357,15 @@ def conjugated_product(name: str, ufunc: Any, letters: tuple[str, str, str], tex
         ]
         return primitive(*aligned)
 
+    def lower(b: Any, out: Any, x: Any, y: Any) -> Any:
+        x, y = b.tensor(x, out.dtype), b.tensor(y, out.dtype)
+        if name == "vecdot":
+            return b.reduce("add", b.multiply(x, y), (-1,))
+        x = b.reshape(x, (*x.shape[:-1], 1, x.shape[-1])) if name == "vecmat" else x
+        y = b.reshape(y, (*y.shape, 1)) if name == "matvec" else y
+        return b.reshape(b.matmul(x, y), out.shape)
+
     primitive = Primitive(
-        name=name, value=ufunc, local=local, labels=Labels(name, tex), batch=batch
+        name=name, value=ufunc, local=local, labels=Labels(name, tex), batch=batch, lower=lower
     )
     return register(primitive, ufunc)

@@ -15,7 +15,7 @@ from thalweg.graph.primitive import Labels, Primitive, implements, register
 from thalweg.ops._families import static
 from thalweg.ops.shape import astype
 
-__all__: list[str] = []
+__all__ = ["lower_joined"]
 
 
 def _along(axis: int, index: Any) -> tuple[Any, ...]:
@@ -36,6 +36,32 @@ def _concatenate_local(i: int, out: Any, *parts: Any, axis: int) -> Kind:
     return Put(_along(axis, slice(start, start + parts[i].shape[axis])))
 
 
+def lower_joined(b: Any, out: Any, parts: Sequence[Any], axis: int) -> Any:
+    """Tensors of out's dtype laid next to each other along an axis."""
+    strides = b.strides(out.shape)
+    places = []
+    start = 0
+    for part in parts:
+        if part.size:
+            places.append((part, strides, start * strides[axis]))
+        start += part.shape[axis]
+    if not places:
+        return b.const(0, parts[0].kind, out.shape)
+    if len(places) == 1:
+        return places[0][0]
+    return b.assemble(None, places, out.shape, parts[0].kind)
+
+
+def _lower_concatenate(b: Any, out: Any, *parts: Any, axis: int) -> Any:
+    return lower_joined(b, out, [b.tensor(x, out.dtype) for x in parts], axis)
+
+
+def _lower_stack(b: Any, out: Any, *parts: Any, axis: int) -> Any:
+    tensors = [b.tensor(x, out.dtype) for x in parts]
+    slabs = [b.reshape(x, (*x.shape[:axis], 1, *x.shape[axis:])) for x in tensors]
+    return lower_joined(b, out, slabs, axis)
+
+
 CONCATENATE: Primitive = register(
     Primitive(
         name="concatenate",
@@ -45,6 +71,7 @@ CONCATENATE: Primitive = register(
         batch=lambda operands, batched, params: CONCATENATE(
             *_batch_all(operands, batched), axis=params["axis"] + 1
         ),
+        lower=_lower_concatenate,
     )
 )
 STACK: Primitive = register(
@@ -56,6 +83,7 @@ STACK: Primitive = register(
         batch=lambda operands, batched, params: STACK(
             *_batch_all(operands, batched), axis=params["axis"] + 1
         ),
+        lower=_lower_stack,
     )
 )
 

@@ -9,6 +9,12 @@ import numpy as np
 from thalweg.errors import NoRuleError
 from thalweg.graph.primitive import Primitive, implements, implements_ufunc_method
 from thalweg.ops._families import static
+from thalweg.ops._lower_reduce import (
+    lower_nan_deviation,
+    lower_nan_mean,
+    lower_nan_total,
+    lower_number_extreme,
+)
 from thalweg.ops.reduce import (
     NOT_GIVEN,
     normalise_axes,
@@ -64,7 +70,12 @@ def _best_number_weights(out: Any, x: Any, axes: tuple[int, ...]) -> Any:
 
 
 NANSUM = reduction(
-    "nansum", np.nansum, lambda out, x, axes, **dtype: _valid(x), tex=r"\sum {0}", routed=True
+    "nansum",
+    np.nansum,
+    lambda out, x, axes, **dtype: _valid(x),
+    tex=r"\sum {0}",
+    routed=True,
+    lower=lower_nan_total("add"),
 )
 NANPROD = reduction(
     "nanprod",
@@ -74,23 +85,48 @@ NANPROD = reduction(
     ),
     tex=r"\prod {0}",
     passed=_valid,
+    lower=lower_nan_total("mul"),
 )
 NANMEAN = reduction(
-    "nanmean", np.nanmean, _nanmean_weights, tex=r"\operatorname{{mean}}({0})", routed=True
+    "nanmean",
+    np.nanmean,
+    _nanmean_weights,
+    tex=r"\operatorname{{mean}}({0})",
+    routed=True,
+    lower=lower_nan_mean,
 )
-NANMAX = reduction("nanmax", np.nanmax, _best_number_weights, tex=r"\max {0}", routed=True)
-NANMIN = reduction("nanmin", np.nanmin, _best_number_weights, tex=r"\min {0}", routed=True)
-FMAX_REDUCE = reduction(
-    "fmax_reduce", np.fmax.reduce, _best_number_weights, tex=r"\max {0}", routed=True
-)
-FMIN_REDUCE = reduction(
-    "fmin_reduce", np.fmin.reduce, _best_number_weights, tex=r"\min {0}", routed=True
-)
+
+
+def _best_number(name: str, function: Any, how: str) -> Primitive:
+    return reduction(
+        name,
+        function,
+        _best_number_weights,
+        tex=rf"\{how} {{0}}",
+        routed=True,
+        lower=lower_number_extreme(how),
+    )
+
+
+NANMAX = _best_number("nanmax", np.nanmax, "max")
+NANMIN = _best_number("nanmin", np.nanmin, "min")
+FMAX_REDUCE = _best_number("fmax_reduce", np.fmax.reduce, "max")
+FMIN_REDUCE = _best_number("fmin_reduce", np.fmin.reduce, "min")
 NANVAR = reduction(
-    "nanvar", np.nanvar, _nanvar_weights, tex=r"\operatorname{{var}}({0})", passed=_valid
+    "nanvar",
+    np.nanvar,
+    _nanvar_weights,
+    tex=r"\operatorname{{var}}({0})",
+    passed=_valid,
+    lower=lower_nan_deviation(False),
 )
 NANSTD = reduction(
-    "nanstd", np.nanstd, _nanstd_weights, tex=r"\operatorname{{std}}({0})", passed=_valid
+    "nanstd",
+    np.nanstd,
+    _nanstd_weights,
+    tex=r"\operatorname{{std}}({0})",
+    passed=_valid,
+    lower=lower_nan_deviation(True),
 )
 
 

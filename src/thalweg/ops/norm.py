@@ -71,6 +71,27 @@ def _batch(operands: Any, batched: Any, params: Any) -> Any:
     return np.reshape(flat, (x.shape[0], *(1,) * (x.ndim - 1))) if keepdims else flat
 
 
+def _lower(
+    b: Any, out: Any, x: Any, ord: Any, axes: tuple[int, ...], keepdims: bool, whole: bool
+) -> Any:
+    x = b.tensor(x, out.dtype)
+    if ord in (None, "f", "fro") or (ord == 2 and len(axes) == 1):
+        return b.sqrt(b.reduce("add", b.multiply(x, x), axes, keepdims))
+    size = b.absolute(x)
+    if ord == 1:
+        return b.reduce("add", size, axes, keepdims)
+    if ord == 0:
+        there = b.cast(b.not_equal(x, 0.0), out.dtype)
+        return b.reduce("add", there, axes, keepdims)
+    if ord == np.inf:  # 0 of nothing
+        empty = any(x.shape[axis] == 0 for axis in axes)
+        return b.const(0, x.kind, out.shape) if empty else b.reduce("max", size, axes, keepdims)
+    if ord == -np.inf:
+        return b.reduce("min", size, axes, keepdims)
+    total = b.reduce("add", b.power(size, float(ord)), axes, keepdims)
+    return b.power(total, float(out.dtype.type(1) / out.dtype.type(ord)))
+
+
 NORM: Primitive = register(
     Primitive(
         name="norm",
@@ -78,6 +99,7 @@ NORM: Primitive = register(
         local=_local,
         labels=Labels("norm", r"\lVert {0} \rVert"),
         batch=_batch,
+        lower=_lower,
     )
 )
 

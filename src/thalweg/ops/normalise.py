@@ -106,15 +106,30 @@ def _batch_along_axes(primitive: list[Primitive]) -> Any:
     return batch
 
 
-def _along_axes(name: str, value: Any, local: Any, gate: str, tex: str) -> Primitive:
+def _along_axes(name: str, value: Any, local: Any, gate: str, tex: str, lower: Any) -> Primitive:
     """Declare an operation along the sorted, non-negative `axes` of its one operand."""
     holder: list[Primitive] = []
     batch = _batch_along_axes(holder)
     primitive = register(
-        Primitive(name=name, value=value, local=local, labels=Labels(gate, tex), batch=batch)
+        Primitive(
+            name=name, value=value, local=local, labels=Labels(gate, tex), batch=batch, lower=lower
+        )
     )
     holder.append(primitive)
     return primitive
+
+
+def _lower_shifted(b: Any, x: Any, axes: tuple[int, ...]) -> tuple[Any, Any]:
+    """`_shifted`; where the largest is finite, x − top is 0 at it anyhow."""
+    top = b.reduce("max", x, axes, keepdims=True)
+    return b.where(b.equal(x, top), b.tensor(0.0, x.dtype), b.subtract(x, top)), top
+
+
+def _lower_softmax(b: Any, out: Any, x: Any, axes: tuple[int, ...]) -> Any:
+    if x.size == 0:
+        return b.const(0, x.kind, x.shape)
+    e = b.exp(_lower_shifted(b, x, axes)[0])
+    return b.divide(e, b.reduce("add", e, axes, keepdims=True))
 
 
 SOFTMAX = _along_axes(
@@ -123,6 +138,7 @@ SOFTMAX = _along_axes(
     lambda i, out, x, axes: _softmax_kind(out, axes),
     "softmax",
     r"\operatorname{{softmax}}({0})",
+    _lower_softmax,
 )
 
 
@@ -146,12 +162,24 @@ def _log_softmax_local(i: int, out: Any, x: Any, axes: tuple[int, ...]) -> Kind:
     )
 
 
+def _lower_log_sum_exp(b: Any, shifted: Any, axes: tuple[int, ...]) -> Any:
+    return b.log(b.reduce("add", b.exp(shifted), axes, keepdims=True))
+
+
+def _lower_log_softmax(b: Any, out: Any, x: Any, axes: tuple[int, ...]) -> Any:
+    if x.size == 0:
+        return b.const(0, x.kind, x.shape)
+    shifted = _lower_shifted(b, x, axes)[0]
+    return b.subtract(shifted, _lower_log_sum_exp(b, shifted, axes))
+
+
 LOG_SOFTMAX = _along_axes(
     "log_softmax",
     _log_softmax_value,
     _log_softmax_local,
     "log-softmax",
     r"\log \operatorname{{softmax}}({0})",
+    _lower_log_softmax,
 )
 
 
@@ -161,12 +189,20 @@ def _logsumexp_value(x: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
     return out[()] if keepdims else np.squeeze(out, axis=axes)[()]
 
 
+def _lower_logsumexp(b: Any, out: Any, x: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
+    if x.size == 0:
+        return b.const(-math.inf, x.kind, out.shape)
+    shifted, top = _lower_shifted(b, x, axes)
+    return b.reshape(b.add(top, _lower_log_sum_exp(b, shifted, axes)), out.shape)
+
+
 LOGSUMEXP = _along_axes(
     "logsumexp",
     _logsumexp_value,
     lambda i, out, x, axes, keepdims: SumOver(axes, keepdims, SOFTMAX(x, axes=axes)),
     "logsumexp",
     r"\log \sum e^{{{0}}}",
+    _lower_logsumexp,
 )
 
 

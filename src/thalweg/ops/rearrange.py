@@ -12,7 +12,9 @@ from thalweg.errors import NoRuleError
 from thalweg.graph.kinds import Put, Take
 from thalweg.graph.node import Node, constant
 from thalweg.graph.primitive import Labels, Primitive, implements, register
+from thalweg.graph.spec import Spec
 from thalweg.ops._families import static
+from thalweg.ops.joining import lower_joined
 from thalweg.ops.shape import astype
 
 __all__: list[str] = []
@@ -57,6 +59,14 @@ def rot90(m: Any, k: int = 1, axes: Any = (0, 1)) -> Any:
     return flip(np.swapaxes(m, first, second), second) if turns == 3 else m
 
 
+def _lower_roll(b: Any, out: Any, x: Any, shift: int, axis: int) -> Any:
+    start = -shift % max(x.shape[axis], 1)
+    if start == 0:
+        return x
+    pieces = [b.basic_index(x, _along(axis, part)) for part in (slice(start, None), slice(start))]
+    return lower_joined(b, out, pieces, axis)
+
+
 ROLL: Primitive = register(
     Primitive(
         name="roll",
@@ -68,6 +78,7 @@ ROLL: Primitive = register(
         batch=lambda operands, batched, params: ROLL(
             *operands, shift=params["shift"], axis=params["axis"] + 1
         ),
+        lower=_lower_roll,
     )
 )
 
@@ -182,6 +193,20 @@ def insert(arr: Any, obj: Any, values: Any, axis: Any = None) -> Any:
 
 # ---- pad --------------------------------------------------------------------------------------
 
+
+def _lower_pad(b: Any, out: Any, x: Any, widths: Any, constants: Any) -> Any:
+    for axis, (width, pair) in enumerate(zip(widths, constants, strict=True)):
+        sides = [
+            b.broadcast(
+                b.tensor(np.asarray(constant).item(), out.dtype), _resized(x.shape, axis, n)
+            )
+            for n, constant in zip(width, pair, strict=True)
+        ]
+        shape = _resized(x.shape, axis, x.shape[axis] + sum(width))
+        x = lower_joined(b, Spec(shape, out.dtype), [sides[0], x, sides[1]], axis)
+    return x
+
+
 PAD: Primitive = register(
     Primitive(
         name="pad",
@@ -195,6 +220,7 @@ PAD: Primitive = register(
             widths=((0, 0), *params["widths"]),
             constants=((0, 0), *params["constants"]),
         ),
+        lower=_lower_pad,
     )
 )
 

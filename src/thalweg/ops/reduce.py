@@ -18,7 +18,17 @@ from thalweg.graph.primitive import (
     implements_ufunc_method,
     register,
 )
+from thalweg.ops._axes import count, normalise_axes, over_axes
 from thalweg.ops._families import discrete
+from thalweg.ops._lower_reduce import (
+    lower_all,
+    lower_any,
+    lower_best_place,
+    lower_count_nonzero,
+    lower_log_sum,
+    lower_masked,
+    lower_total,
+)
 from thalweg.ops.shape import astype
 
 __all__ = [
@@ -36,26 +46,6 @@ __all__ = [
 NOT_GIVEN: Any = type("NotGiven", (), {"__repr__": lambda self: "<not given>"})()
 
 
-def normalise_axes(axis: Any, ndim: int) -> tuple[int, ...]:
-    """axis=None | int | tuple as a sorted tuple of non-negative ints."""
-    if axis is None:
-        return tuple(range(ndim))
-    axes = axis if isinstance(axis, tuple) else (axis,)
-    if ndim == 0 and axes in ((0,), (-1,)):  # NumPy lets a number be reduced over its "axis"
-        return ()
-    return tuple(sorted(np.lib.array_utils.normalize_axis_tuple(axes, ndim)))
-
-
-def over_axes(axes: tuple[int, ...], ndim: int) -> tuple[int, ...] | None:
-    """`axes` for a NumPy call: None where they are all."""
-    return None if len(axes) == ndim else axes
-
-
-def count(x: Any, axes: tuple[int, ...]) -> int:
-    """How many entries are reduced to one."""
-    return math.prod(x.shape[axis] for axis in axes)
-
-
 def with_reduced_axes(out: Any, x: Any, axes: tuple[int, ...]) -> Any:
     """The result of a reduction of x with the reduced axes back, of size 1."""
     return np.reshape(out, tuple(1 if i in axes else n for i, n in enumerate(x.shape)))
@@ -70,6 +60,7 @@ def reduction(
     gate: str | None = None,
     routed: bool = False,
     passed: Callable[[Any], Any] | None = None,
+    lower: Callable[..., Any] | str,
 ) -> Primitive:
     r"""Declare a reduction ``function(x, axis=…, keepdims=…, **params)``.
 
@@ -84,6 +75,8 @@ def reduction(
     passed : callable, optional
         ``passed(x)`` says which entries take part at all, where weights that may vanish by
         chance can't say it.
+    lower : callable or str
+        As on the record.
     """
 
     def value(x: Any, axes: tuple[int, ...], keepdims: bool, **params: Any) -> Any:
@@ -108,6 +101,7 @@ def reduction(
             local=local,
             labels=Labels(gate or name, tex),
             batch=batch,
+            lower=lower,
         )
     )
     return primitive
@@ -119,6 +113,7 @@ def masked_reduction(
     weights: Callable[..., Any],
     of_initial: Callable[..., Kind],
     *,
+    lower: Callable[..., Any],
     routed: bool = True,
 ) -> Primitive:
     """Declare ``ufunc.reduce(x, where=mask, initial=start)`` with operands x, mask[, start].
@@ -157,6 +152,7 @@ def masked_reduction(
             local=local,
             labels=Labels(name.replace("_", " "), rf"\operatorname{{{{{ufunc.__name__}}}}}({{0}})"),
             batch="where= and initial= may differ an example",
+            lower=lower,
         )
     )
 
@@ -187,12 +183,13 @@ def _cast(x: Any, dtype: Any) -> Any:
 
 # ---- sum ------------------------------------------------------------------------------------
 
-SUM = reduction("sum", np.add.reduce, None, tex=r"\sum {0}")
+SUM = reduction("sum", np.add.reduce, None, tex=r"\sum {0}", lower=lower_total("add"))
 MASKED_SUM = masked_reduction(
     "masked_sum",
     np.add,
     lambda out, x, axes, mask, initial, tie: mask,
     lambda out, x, axes, mask, initial, tie: IDENTITY,
+    lower=lower_masked("add"),
 )
 
 
@@ -249,6 +246,7 @@ PROD = reduction(
     np.multiply.reduce,
     lambda out, x, axes: products_of_the_others(x, axes),
     tex=r"\prod {0}",
+    lower=lower_total("mul"),
 )
 
 
@@ -263,7 +261,12 @@ def _masked_prod_initial(out: Any, x: Any, axes: Any, mask: Any, initial: Any, t
 
 
 MASKED_PROD = masked_reduction(
-    "masked_prod", np.multiply, _masked_prod_weights, _masked_prod_initial, routed=False
+    "masked_prod",
+    np.multiply,
+    _masked_prod_weights,
+    _masked_prod_initial,
+    lower=lower_masked("mul"),
+    routed=False,
 )
 
 
@@ -318,8 +321,21 @@ def _masked_best_initial(out: Any, x: Any, axes: Any, mask: Any, initial: Any, t
 
 
 def _best(name: str, ufunc: np.ufunc, functions: tuple[Any, ...]) -> tuple[Primitive, Primitive]:
-    plain = reduction(name, ufunc.reduce, _best_weights, tex=rf"\{name} {{0}}", routed=True)
-    masked = masked_reduction(f"masked_{name}", ufunc, _masked_best_weights, _masked_best_initial)
+    plain = reduction(
+        name,
+        ufunc.reduce,
+        _best_weights,
+        tex=rf"\{name} {{0}}",
+        routed=True,
+        lower=lower_total(name),
+    )
+    masked = masked_reduction(
+        f"masked_{name}",
+        ufunc,
+        _masked_best_weights,
+        _masked_best_initial,
+        lower=lower_masked(name),
+    )
 
     @implements(*functions)
     def best(
@@ -364,6 +380,7 @@ LOGADDEXP_REDUCE = reduction(
     _softmax_weights(np.exp),
     tex=r"\log \sum e^{{{0}}}",
     gate="logaddexp.reduce",
+    lower=lower_log_sum("exp", "log"),
 )
 LOGADDEXP2_REDUCE = reduction(
     "logaddexp2_reduce",
@@ -371,6 +388,7 @@ LOGADDEXP2_REDUCE = reduction(
     _softmax_weights(np.exp2),
     tex=r"\log_2 \sum 2^{{{0}}}",
     gate="logaddexp2.reduce",
+    lower=lower_log_sum("exp2", "log2"),
 )
 
 
@@ -407,16 +425,22 @@ for _ufunc, _plain, _masked in (
 
 # ---- integer and boolean results --------------------------------------------------------------
 
-for _function, _operands in (
-    (np.all, ("a", "where")),
-    (np.any, ("a", "where")),
-    (np.argmax, ("a",)),
-    (np.argmin, ("a",)),
-    (np.nanargmax, ("a",)),
-    (np.nanargmin, ("a",)),
-    (np.count_nonzero, ("a",)),
+_NAN = "it raises where all entries are NaN"
+for _function, _operands, _lower in (
+    (np.all, ("a", "where"), lower_all),
+    (np.any, ("a", "where"), lower_any),
+    (np.argmax, ("a",), lower_best_place("max")),
+    (np.argmin, ("a",), lower_best_place("min")),
+    (np.nanargmax, ("a",), _NAN),
+    (np.nanargmin, ("a",), _NAN),
+    (np.count_nonzero, ("a",), lower_count_nonzero),
 ):
-    discrete(_function, _operands, reason=f"{_function.__name__} is integer or boolean")
+    discrete(
+        _function,
+        _operands,
+        reason=f"{_function.__name__} is integer or boolean",
+        lower=_lower,
+    )
 
 
 def _logical_reduce(ufunc: np.ufunc, function: Callable[..., Any]) -> None:

@@ -219,6 +219,13 @@ def _along(n: int, axis: int, ndim: int) -> Any:
     return np.reshape(np.arange(n), [n if k == axis else 1 for k in range(ndim)])
 
 
+def _lower_windows(b: Any, out: Any, x: Any, window: tuple[int, ...], axes: tuple[int, ...]) -> Any:
+    if out.size == 0:
+        return b.const(0, x.kind, out.shape)
+    base, strides, offset = b.placed(x)
+    return b.view(base, out.shape, (*strides, *(strides[axis] for axis in axes)), offset)
+
+
 WINDOWS: Primitive = register(
     Primitive(
         name="sliding_windows",
@@ -228,6 +235,7 @@ WINDOWS: Primitive = register(
         batch=lambda operands, batched, params: WINDOWS(
             operands[0], window=params["window"], axes=tuple(k + 1 for k in params["axes"])
         ),
+        lower=_lower_windows,
     )
 )
 

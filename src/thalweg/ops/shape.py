@@ -30,6 +30,7 @@ RESHAPE: Primitive = register(
         local=lambda i, out, x, shape: Reshape(),
         labels=Labels("reshape", r"\operatorname{{reshape}}({0})"),
         batch=_batch_reshape,
+        lower=lambda b, out, x, shape: b.reshape(x, out.shape),
     )
 )
 TRANSPOSE: Primitive = register(
@@ -41,6 +42,7 @@ TRANSPOSE: Primitive = register(
         batch=lambda operands, batched, params: TRANSPOSE(
             operands[0], axes=(0, *(a + 1 for a in params["axes"]))
         ),
+        lower=lambda b, out, x, axes: b.transpose(x, axes),
     )
 )
 
@@ -60,6 +62,7 @@ BROADCAST_TO: Primitive = register(
         local=lambda i, out, x, shape: Broadcast(),
         labels=Labels("broadcast", r"\operatorname{{broadcast}}({0})"),
         batch=_batch_broadcast,
+        lower=lambda b, out, x, shape: b.broadcast(x, shape),
     )
 )
 ASTYPE: Primitive = register(
@@ -69,6 +72,7 @@ ASTYPE: Primitive = register(
         local=lambda i, out, x, dtype: IDENTITY,
         labels=Labels("cast", "{0}"),
         batch=lambda operands, batched, params: ASTYPE(*operands, **params),
+        lower=lambda b, out, x, dtype: b.tensor(x, out.dtype),
     )
 )
 
@@ -86,6 +90,7 @@ LAYOUT: Primitive = register(
         local=lambda i, out, x, order: IDENTITY,
         labels=Labels("copy", "{0}"),
         batch=lambda operands, batched, params: operands[0],
+        lower=lambda b, out, x, order: x,  # order in memory is seen by other rules when tracing
     )
 )
 

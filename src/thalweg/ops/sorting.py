@@ -13,6 +13,7 @@ from thalweg.graph.node import Node
 from thalweg.graph.primitive import Labels, Primitive, implements, register
 from thalweg.ops._checks import settled_shape
 from thalweg.ops._families import discrete, static
+from thalweg.ops._reasons import OPEN_SHAPE, SEARCH, SORTING
 from thalweg.ops.index import getitem
 
 __all__ = ["along_axis", "places_of_ranks"]
@@ -53,6 +54,7 @@ SORT: Primitive = register(
         local=_sort_local,
         labels=Labels("sort", r"\operatorname{{sort}}({0})"),
         batch=lambda operands, batched, params: SORT(*operands, axis=params["axis"] + 1),
+        lower=SORTING,
     )
 )
 
@@ -88,6 +90,7 @@ PARTITION: Primitive = register(
         batch=lambda operands, batched, params: PARTITION(
             *operands, kth=params["kth"], axis=params["axis"] + 1
         ),
+        lower=SORTING,
     )
 )
 
@@ -128,15 +131,15 @@ def partition(
 
 _INDEX = "an index does not vary with what was sorted or searched"
 
-for _function, _operands in (
-    (np.argsort, ("a",)),
-    (np.argpartition, ("a",)),
-    (np.searchsorted, ("a", "v", "sorter")),
-    (np.digitize, ("x", "bins")),
+for _function, _operands, _reason in (
+    (np.argsort, ("a",), SORTING),
+    (np.argpartition, ("a",), SORTING),
+    (np.searchsorted, ("a", "v", "sorter"), SEARCH),
+    (np.digitize, ("x", "bins"), SEARCH),
 ):
-    discrete(_function, _operands, reason=_INDEX)
+    discrete(_function, _operands, reason=_INDEX, lower=_reason)
 for _function in (np.argwhere, np.flatnonzero):
-    discrete(_function, ("a",), reason=_INDEX, open_shape=True)
+    discrete(_function, ("a",), reason=_INDEX, lower=OPEN_SHAPE, open_shape=True)
 
 
 @implements(np.nonzero)

@@ -13,6 +13,8 @@ from thalweg.graph.node import Node
 from thalweg.graph.primitive import Primitive, implements
 from thalweg.ops._checks import holds
 from thalweg.ops._families import static
+from thalweg.ops._lower_reduce import lower_deviation, lower_mean
+from thalweg.ops._reasons import SORTING
 from thalweg.ops.index import getitem, setitem
 from thalweg.ops.reduce import (
     NOT_GIVEN,
@@ -32,6 +34,7 @@ MEAN = reduction(
     np.mean,
     lambda out, x, axes, **dtype: 1 / max(count(x, axes), 1),
     tex=r"\operatorname{{mean}}({0})",
+    lower=lower_mean,
 )
 
 
@@ -84,8 +87,12 @@ def _std_weights(out: Any, x: Any, axes: tuple[int, ...], ddof: Any) -> Any:
     return np.where(still, np.zeros((), x.dtype), slope)
 
 
-VAR = reduction("var", np.var, _var_weights, tex=r"\operatorname{{var}}({0})")
-STD = reduction("std", np.std, _std_weights, tex=r"\operatorname{{std}}({0})")
+VAR = reduction(
+    "var", np.var, _var_weights, tex=r"\operatorname{{var}}({0})", lower=lower_deviation(False)
+)
+STD = reduction(
+    "std", np.std, _std_weights, tex=r"\operatorname{{std}}({0})", lower=lower_deviation(True)
+)
 
 
 def _spread(
@@ -223,6 +230,7 @@ QUANTILE = reduction(
     _quantile_weights,
     tex=r"Q({0})",
     routed=True,
+    lower=SORTING,
 )
 MEDIAN = reduction(
     "median",
@@ -230,6 +238,7 @@ MEDIAN = reduction(
     lambda out, x, axes: _quantile_weights(out, x, axes, 0.5, False, "linear"),
     tex=r"\operatorname{{median}}({0})",
     routed=True,
+    lower=SORTING,
 )
 
 
@@ -247,6 +256,7 @@ NANQUANTILE = reduction(
     _nan_quantile_weights,
     tex=r"Q({0})",
     routed=True,
+    lower=SORTING,
 )
 NANMEDIAN = reduction(
     "nanmedian",
@@ -254,6 +264,7 @@ NANMEDIAN = reduction(
     lambda out, x, axes: _nan_quantile_weights(out, x, axes, 0.5, False),
     tex=r"\operatorname{{median}}({0})",
     routed=True,
+    lower=SORTING,
 )
 
 

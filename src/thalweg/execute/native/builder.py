@@ -195,6 +195,8 @@ class Builder:
             return self.const(x.data, x.kind, shape)
         return self.make("view", (x,), (strides, offset), shape, x.kind)
 
+    strides = staticmethod(c_strides)
+
     def placed(self, x: Tensor) -> tuple[Tensor, Shape, int]:
         """x as (base, strides, offset)."""
         if x.op == "view":
