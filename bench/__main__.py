@@ -48,6 +48,13 @@ def _parser() -> argparse.ArgumentParser:
         default=60,
         help="seconds of turns after which a contender that takes long for each stops (default 60)",
     )
+    parser.add_argument(
+        "--python",
+        nargs="+",
+        default=[],
+        metavar="CONTENDER=PATH",
+        help="run a contender under another interpreter (PyTensor=/path/to/venv/bin/python)",
+    )
     parser.add_argument("--json", type=Path, help="also write all that was measured to this file")
     parser.add_argument("--plot", type=Path, help="draw the group growth into this file")
     return parser
@@ -74,7 +81,13 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"{workload.name:22} {workload.group:12} {workload.title}")
         return 0
     options = Options(
-        args.rounds, args.backend, tuple(args.only), args.check, args.timeout, args.budget
+        args.rounds,
+        args.backend,
+        tuple(args.only),
+        args.check,
+        args.timeout,
+        args.budget,
+        dict(text.split("=", 1) for text in args.python),
     )
     facts = machine()
     print(header(facts, args.rounds, args.backend), flush=True)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from bench import elementwise, imports, overhead
+from bench import elementwise, imports, overhead, training
 
 __all__ = ["WORKLOADS"]
 
 WORKLOADS = [
     *elementwise.WORKLOADS,
+    *training.WORKLOADS,
     *overhead.WORKLOADS,
     *imports.WORKLOADS,
     *elementwise.GROWTH,
+    *training.GROWTH,
 ]

@@ -46,8 +46,8 @@ def _megabytes(name: str) -> float:
     distribution = metadata.distribution(name)
     if name == "thalweg":  # may be installed editable: then its files lie elsewhere
         spec = util.find_spec("thalweg")
-        assert spec is not None and spec.origin is not None
-        files = list(Path(spec.origin).parent.rglob("*.py"))
+        origin = spec.origin if spec else None
+        files = list(Path(str(origin)).parent.rglob("*.py"))
     else:
         files = [Path(str(distribution.locate_file(f))) for f in distribution.files or ()]
     return sum(path.stat().st_size for path in files if path.is_file()) / 1e6
@@ -63,7 +63,7 @@ def _prepared(name: str) -> Prepared:
         whole = sum(_megabytes(needed) for needed in _needs(name, set()))
         return {"own files, MB": round(_megabytes(name), 1), "with what it needs, MB": round(whole)}
 
-    return Prepared(lambda: _start(name, cache), lambda: [], facts=facts)
+    return Prepared(lambda: _start(name, cache), list, facts=facts)
 
 
 def numpy(problem: None, setting: Setting) -> Prepared:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,7 @@ class Options:
     check: bool  # correctness only, no timing
     timeout: float  # seconds a contender may take to answer
     budget: float  # seconds of turns after which a slow contender stops
+    pythons: Mapping[str, str]  # contender → the interpreter it runs under, where not this one
 
 
 def say(text: str) -> None:
@@ -69,7 +71,8 @@ class _Remote:
     def __init__(
         self, workload: Workload, name: str, threads: int, options: Options, folder: str
     ) -> None:
-        command = [sys.executable, "-m", "bench.worker", workload.name, name]
+        python = options.pythons.get(name, sys.executable)
+        command = [python, "-m", "bench.worker", workload.name, name]
         self._timeout = options.timeout
         self._once = workload.once
         self._inner, self._warm = 1, 0
