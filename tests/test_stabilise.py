@@ -7,7 +7,9 @@ import pytest
 import scipy.special as sp
 
 import thalweg as tw
+import thalweg.scipy.special as tsp
 from thalweg import api
+from thalweg.graph.graph import between
 from thalweg.graph.node import Node
 from thalweg.optimise.patterns import recognise
 from thalweg.optimise.stabilise import stable_forms
@@ -80,6 +82,29 @@ SPELLINGS = {
     ),
     "log(softmax)": (lambda x: np.log(softmax(x)), "log_softmax"),
     "log(softmax[i, y])": (lambda x: np.log(softmax(x)[ROWS, LABELS]), "log_softmax_entries"),
+    "x - log(sum(exp))": (
+        lambda x: x - np.log(np.sum(np.exp(x), axis=1, keepdims=True)),
+        "log_softmax",
+    ),
+    "x - log(sum(exp)), axis 0": (lambda x: x - np.log(np.exp(x).sum(axis=0)), "log_softmax"),
+    "x - scipy's logsumexp": (
+        lambda x: x - tsp.logsumexp(x, axis=1, keepdims=True),
+        "log_softmax",
+    ),
+    "x - log(sum(exp)), shifted": (
+        lambda x: (lambda z: z - np.log(np.exp(z).sum(1))[:, None])(x - x.max(1, keepdims=True)),
+        "log_softmax",
+    ),
+    "x - (m + log(sum(exp(x - m))))": (
+        lambda x: (lambda m: x - (m + np.log(np.sum(np.exp(x - m), axis=1, keepdims=True))))(
+            np.max(x, axis=1, keepdims=True)
+        ),
+        "log_softmax",
+    ),
+    "log(sum(exp(x - m))) + m": (
+        lambda x: (lambda m: np.log(np.sum(np.exp(x - m[:, None]), axis=1)) + m)(np.max(x, axis=1)),
+        "logsumexp",
+    ),
     "norm": (lambda x: np.sqrt(np.sum(x * x)), "norm"),
     "norm, axis": (lambda x: np.sqrt(np.sum(x**2, axis=1)), "norm"),
     "norm, kept": (lambda x: np.sqrt(np.sum(np.square(x), axis=(0, 1), keepdims=True)), "norm"),
@@ -140,6 +165,7 @@ LOOKALIKES = {
     "cubed modulus": lambda x: abs(x) ** 3,
     "over the mean": lambda x: np.exp(x) / np.exp(x).mean(axis=1, keepdims=True),
     "subset": lambda x: np.exp(x) / np.sum(np.exp(x)[:2], axis=0),
+    "minus the log of a mean": lambda x: x - np.log(np.cosh(x)[:1] + 1),
     "some of the rows": lambda x: np.exp(x) / np.exp(x).sum(axis=1)[[1, 0, 2, 3], None],
 }
 
@@ -297,6 +323,39 @@ def test_softmax_and_its_relatives_far_out(name):
         got = np.sum(w * tw.grad(f)(x))
         assert np.isfinite(tw.hvp(f, (x,), (w,))).all()
     np.testing.assert_allclose(got, (numbers[0] - numbers[1]) / (2 * h), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda z: z - np.log(np.sum(np.exp(z), axis=1, keepdims=True)),
+        lambda z: np.exp(z) / np.sum(np.exp(z), axis=1, keepdims=True),
+        lambda z: np.log(np.exp(z) / np.sum(np.exp(z), axis=1, keepdims=True))[ROWS, LABELS],
+    ],
+)
+def test_the_derivative_does_not_pass_through_the_shift(f):
+    def shifted(x):
+        return f(x - np.max(x, axis=1, keepdims=True))
+
+    x = np.array([[1.0, 1.0, 0.0, 1.0], [800, 801, 802, 803], [0, -900, 5, 5], [1e5] * 4])
+    with np.errstate(all="ignore"):
+        traced = run(tw.grad(_weigh(shifted)), (x,), {}, [0])
+        top = x.max(axis=1, keepdims=True)  # a constant
+        want = tw.grad(_weigh(lambda x: f(x - top)))(x)
+        got = tw.grad(_weigh(shifted))(x)
+    nodes = between(traced.inputs, traced.outputs).nodes
+    assert "isnan" not in {node.primitive.name for node in nodes}
+    np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-15)
+
+
+def test_only_its_own_log_sum_is_subtracted():
+    for f in (
+        lambda x: x - np.log(np.sum(np.exp(x.T), axis=1, keepdims=True)),
+        lambda x: x - np.log(np.sum(np.exp(x), axis=1)),
+        lambda x: x.T - np.log(np.sum(np.exp(x), axis=1, keepdims=True)),
+        lambda x: np.log(np.sum(np.exp(x - np.max(x, axis=1, keepdims=True)), axis=1)) + x[0],
+    ):
+        assert _forms(f, _point())[0] == ["logsumexp"]
 
 
 def test_shared_interior_gates_get_every_share():

@@ -25,7 +25,7 @@ from thalweg.optimise.gates import (
 )
 from thalweg.optimise.squares import ROOTED, square_of
 
-__all__ = ["possible_roots", "recognise"]
+__all__ = ["possible_roots", "recognise", "unshifted"]
 
 
 class Term(NamedTuple):
@@ -145,15 +145,43 @@ def _softmax(root: Node, numerator: Any, denominator: Any) -> Form | None:
     if found is None or not same(found[0], numerator.operands[0]):
         return None
     z, axes = numerator.operands[0], found[1]["axes"]
-    kept = tuple(1 if axis in axes else n for axis, n in enumerate(z.shape))
-    given = (1,) * (len(kept) - len(denominator.shape)) + denominator.shape
-    if given != kept or root.shape != z.shape:
+    if not _lies_along(denominator, axes, z) or root.shape != z.shape:
         return None  # it divides along another axis
     extra = () if numerator is found[2][0] else (numerator,)
     members = (*found[2], *passed, *extra, root)
     value = denominator.value
     holds = bool((np.isfinite(value) & (np.abs(value) > 1e-30)).all())
     return Form("softmax", (z,), {"axes": axes}, members, holds)
+
+
+def _lies_along(x: Any, axes: tuple[int, ...], z: Node) -> bool:
+    """Whether `x` broadcasts against `z` with one entry along each of the axes."""
+    kept = tuple(1 if axis in axes else n for axis, n in enumerate(z.shape))
+    shape = np.shape(x.value if type(x) is Node else x)
+    return (1,) * (len(kept) - len(shape)) + shape == kept
+
+
+def _without_detach(x: Any) -> Any:
+    return x.operands[0] if is_gate(x, "detach") else x
+
+
+def _largest(x: Any, axes: tuple[int, ...], z: Any) -> bool:
+    """Whether `x` is max z along the axes, with or without them."""
+    top = _without_detach(strip_reshapes(_without_detach(x))[0])
+    plain = is_gate(top, "max") and set(top.params) == {"axes", "keepdims"}
+    return plain and top.params["axes"] == axes and same(_without_detach(top.operands[0]), z)
+
+
+def unshifted(z: Any, axes: tuple[int, ...]) -> Any:
+    """x where `z` is x − max x along the axes, else `z`: softmax(x − m) = softmax(x).
+
+    The derivative through the maximum is 0, but only as a sum of terms that cancel.
+    """
+    if is_gate(z, "subtract"):
+        x, shift = z.operands
+        if _lies_along(shift, axes, z) and _largest(shift, axes, x) and x.shape == z.shape:
+            return x
+    return z
 
 
 # ---- recognisers, by the gate that gives the result -----------------------------------------
@@ -232,6 +260,45 @@ def _log(node: Node) -> Form | None:
             inputs = (*inner.inputs, *x.operands[1:])
             return Form("log_softmax_entries", inputs, params, members)
     return None
+
+
+def _log_sum(x: Any) -> Form | None:
+    """`x` as log Σ e^z, spelled out or not."""
+    if is_gate(x, "logsumexp"):
+        return Form("logsumexp", x.operands, x.params, (x,))
+    if is_gate(x, "add"):
+        return _shifted_log_sum(x)
+    found = _sum_of_exponentials(x.operands[0]) if is_gate(x, "log") else None
+    if found is None or not is_gate(found[2][-1], "sum"):
+        return None
+    return Form("logsumexp", (found[0],), found[1], (*found[2], x))
+
+
+def _shifted_log_sum(node: Node) -> Form | None:
+    """log Σ e^(x − m) + m with m = max x: log Σ e^x."""
+    for total, shift in (node.operands, node.operands[::-1]):
+        inner = _log_sum(total) if is_gate(total, "log") else None
+        if inner is None:
+            continue
+        axes = inner.params["axes"]
+        x = unshifted(inner.inputs[0], axes)
+        fits = np.shape(shift.value if type(shift) is Node else shift) == total.shape == node.shape
+        if x is not inner.inputs[0] and fits and _largest(shift, axes, x):
+            return Form("logsumexp", (x,), inner.params, (*inner.members, node))
+    return None
+
+
+def _subtract(node: Node) -> Form | None:
+    """z − log Σ e^z along axes: log softmax."""
+    z, subtracted = node.operands
+    total, passed = strip_reshapes(subtracted)
+    inner = _log_sum(total)
+    if inner is None or not same(inner.inputs[0], z) or node.shape != z.shape:
+        return None
+    axes = inner.params["axes"]
+    if not _lies_along(subtracted, axes, z):
+        return None
+    return Form("log_softmax", (z,), {"axes": axes}, (*inner.members, *passed, node))
 
 
 def _weighted_exponentials(x: Any) -> tuple[tuple[Any, Any], tuple[Node, ...]] | None:
@@ -349,6 +416,8 @@ ROOTS: dict[str, Root] = {
     "log1p": Root(_log1p, _LOGISTIC),
     "sqrt": Root(_sqrt, frozenset(("sqrt",))),
     "multiply": Root(_multiply, ROOTED),
+    "add": Root(_shifted_log_sum, frozenset(("exp",))),
+    "subtract": Root(_subtract, frozenset(("exp", "logsumexp"))),
 }
 
 

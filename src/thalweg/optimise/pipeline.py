@@ -10,6 +10,7 @@ from thalweg.optimise.dce import drop_unused
 from thalweg.optimise.fold import fold, folding, without_constant_ends
 from thalweg.optimise.rewrite import first_of, rewrite
 from thalweg.optimise.simplify import algebra, simplify
+from thalweg.optimise.stable import stable_values
 
 __all__ = ["EXACT", "optimise"]
 
@@ -38,6 +39,7 @@ def optimise(graph: Graph) -> Graph:
     """
     if graph.captured:
         return graph
+    graph = stable_values(graph)
     rule = first_of(folding(graph), algebra, merging())
     graph = without_constant_ends(rewrite(graph, rule))
     return drop_unused(without_repeated_guards(graph))

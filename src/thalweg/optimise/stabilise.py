@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Any
 
 import numpy as np
@@ -42,7 +42,7 @@ from thalweg.ops.shape import astype
 from thalweg.ops.statistics import VAR
 from thalweg.ops.transcendental import HYPOT, LOGADDEXP, TANH
 from thalweg.optimise.gates import Form
-from thalweg.optimise.patterns import possible_roots, recognise
+from thalweg.optimise.patterns import possible_roots, recognise, unshifted
 
 __all__ = ["stable_forms"]
 
@@ -50,7 +50,11 @@ _NOTHING: Mapping[Node, Node] = {}
 
 
 def stable_forms(
-    order: list[Node], live: set[Node], *, in_numbers: bool = False
+    order: list[Node],
+    live: set[Node],
+    *,
+    in_numbers: bool = False,
+    only: Container[str] | None = None,
 ) -> Mapping[Node, Node]:
     """For each gate with an unstable spelling, a node of the same value in a stable form.
 
@@ -65,6 +69,8 @@ def stable_forms(
         The derivative is wanted at the values of the graph only, not as a graph for other values.
         A spelling that is right to rounding at these values is then left as it is: what it has
         computed need not be computed again.
+    only : container of str, optional
+        Names of the forms that are replaced (default: all).
     """
     roots = possible_roots(order)
     if not roots:
@@ -77,6 +83,8 @@ def stable_forms(
                 continue
             form = recognise(node)
             if form is None or (in_numbers and _harmless(form, node)):
+                continue
+            if only is not None and form.name not in only:
                 continue
             stable = _stable(form, node)
             if stable is None:
@@ -158,6 +166,14 @@ def _one_signed(primitive: Primitive) -> Callable[[Form, Node], Any]:
     return lambda form, node: _last(primitive, (_signed(form),), {}, form, node)
 
 
+def _of_unshifted(primitive: Primitive) -> Callable[[Form, Node], Any]:
+    def build(form: Form, node: Node) -> Any:
+        z = unshifted(form.inputs[0], form.params["axes"])
+        return _last(primitive, (z,), form.params, form, node)
+
+    return build
+
+
 def _over_one_plus_exp(form: Form, node: Node) -> Any:
     u, z = form.inputs
     return _last(MULTIPLY, (u, SIGMOID(NEGATIVE(z))), {}, form, node)
@@ -180,7 +196,8 @@ def _norm(form: Form, node: Node) -> Any:
 
 def _log_softmax_entries(form: Form, node: Node) -> Any:
     z, *arrays = form.inputs
-    whole = LOG_SOFTMAX(z, **form.params["softmax"])
+    params = form.params["softmax"]
+    whole = LOG_SOFTMAX(unshifted(z, params["axes"]), **params)
     return apply(GETITEM, (whole, *arrays), form.params["getitem"])
 
 
@@ -222,8 +239,8 @@ _BUILDERS: dict[str, Callable[[Form, Node], Any]] = {
     "logaddexp": _one_gate(LOGADDEXP),
     "logsumexp": lambda form, node: LOGSUMEXP(*form.inputs, **form.params),
     "logmeanexp": _log_mean_exp,
-    "softmax": _one_gate(SOFTMAX),
-    "log_softmax": _one_gate(LOG_SOFTMAX),
+    "softmax": _of_unshifted(SOFTMAX),
+    "log_softmax": _of_unshifted(LOG_SOFTMAX),
     "log_softmax_entries": _log_softmax_entries,
     "log_cosh": lambda form, node: SUBTRACT(
         LOGADDEXP(form.inputs[0], NEGATIVE(form.inputs[0])), np.log(2.0).astype(node.dtype)
