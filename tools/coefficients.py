@@ -101,9 +101,37 @@ def logarithms() -> dict[str, dict[str, tuple[float, ...]]]:
     }
 
 
-def shown(name: str, value: dict[str, tuple[float, ...]]) -> str:
-    """A table as Python text, formatted as ruff would."""
-    lines = [f"{name}: dict[str, tuple[float, ...]] = {{"]
+def angles() -> dict[str, Any]:
+    """sin r = r + r³ SIN(r²), cos r = 1 − r²/2 + r⁴ COS(r²) up to π/4;
+
+    arctan r = r + r³ ARCTAN(r²) up to 7/16; arcsin s = s + s³ ARCSIN(s²) up to ½.
+    """
+    sin = fixed(-mpf(1) / 6, lambda z: (mp.sin(mp.sqrt(z)) / mp.sqrt(z) - 1) / z)
+    cos = fixed(mpf(1) / 24, lambda z: (mp.cos(mp.sqrt(z)) - 1 + z / 2) / z**2)
+    arctan = fixed(-mpf(1) / 3, lambda z: (mp.atan(mp.sqrt(z)) / mp.sqrt(z) - 1) / z)
+    arcsin = fixed(mpf(1) / 6, lambda z: (mp.asin(mp.sqrt(z)) / mp.sqrt(z) - 1) / z)
+    quarter = (mp.pi / 4) ** 2 * mpf("1.0001")
+    steps = [mp.atan(0.5), mp.pi / 4, mp.atan(1.5), mp.pi / 2]
+    with mp.workprec(1400):
+        digits = int(mp.floor(2 / mp.pi * mpf(2) ** 1216))
+    return {
+        "SIN": {k: fit(sin, 0, quarter, n, k) for k, n in (("f32", 4), ("f64", 7))},
+        "COS": {k: fit(cos, 0, quarter, n, k) for k, n in (("f32", 4), ("f64", 7))},
+        "HALF_PI": {k: parts(mp.pi / 2, k, 3) for k in ("f32", "f64")},
+        "ARCTAN": {k: fit(arctan, 0, mpf(49) / 256, n, k) for k, n in (("f32", 5), ("f64", 11))},
+        "ARCTAN_ANGLES": {k: tuple(parts(a, k, 2) for a in steps) for k in ("f32", "f64")},
+        "ARCSIN": {k: fit(arcsin, 0, 0.25, n, k) for k, n in (("f32", 6), ("f64", 13))},
+        # The binary digits of 2/π, the lowest 64 first.
+        "TWO_OVER_PI": [digits >> 64 * i & (1 << 64) - 1 for i in range(19)],
+    }
+
+
+def shown(name: str, value: Any) -> str:
+    """A table as Python text."""
+    if isinstance(value, list):
+        return "\n".join([f"{name} = (", *[f"    0x{number:016X}," for number in value], ")", ""])
+    inner = "tuple[float, float]" if isinstance(value["f64"][0], tuple) else "float"
+    lines = [f"{name}: dict[str, tuple[{inner}, ...]] = {{"]
     for kind, numbers in value.items():
         lines.append(f'    "{kind}": (')
         lines += [f"        {number!r}," for number in numbers]
@@ -113,7 +141,7 @@ def shown(name: str, value: dict[str, tuple[float, ...]]) -> str:
 
 def text() -> str:
     """The whole file."""
-    tables = {**exponentials(), **logarithms()}
+    tables = {**exponentials(), **logarithms(), **angles()}
     return HEADER + "".join(shown(name, value) for name, value in tables.items())
 
 

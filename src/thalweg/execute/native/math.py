@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from thalweg.execute.native import math_exp, math_log, math_simple
+from thalweg.execute.native import math_exp, math_log, math_simple, math_trig
 from thalweg.execute.native.emit import Emit, V
 
 __all__ = ["FUNCTIONS"]
@@ -20,8 +20,9 @@ FUNCTIONS: dict[str, Callable[..., V]] = {
     **math_simple.FUNCTIONS,
     **math_exp.FUNCTIONS,
     **math_log.FUNCTIONS,
+    **math_trig.FUNCTIONS,
 }
 #: Parts that several functions share: what they give may be a tuple of values.
-_PARTS: dict[str, Callable[..., Any]] = {**math_exp.PARTS, **math_log.PARTS}
+_PARTS: dict[str, Callable[..., Any]] = {**math_exp.PARTS, **math_log.PARTS, **math_trig.PARTS}
 
 Emit.functions.update(FUNCTIONS, **_PARTS)
