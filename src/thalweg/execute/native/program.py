@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from thalweg.errors import ShapeError
 from thalweg.execute.executor import GuardChanged, KernelReport, NumPyStep, Report
 from thalweg.execute.native import gemm, jit, threads
 from thalweg.execute.native.access import locate
@@ -100,6 +101,11 @@ class Program:
         self.report = _report(tasks, lowered, workers)
         self._arenas: list[np.ndarray[Any, Any]] = []
         self._lock = threading.Lock()
+
+    @property
+    def written(self) -> tuple[int, ...]:
+        """The outputs of the graph that native code writes, in the order of its table."""
+        return tuple(self._numbers)
 
     @property
     def address(self) -> int | None:
@@ -243,6 +249,8 @@ class Program:
 def _owned(result: Any, t: Tensor) -> np.ndarray[Any, Any]:
     """What NumPy gave, in C order and in memory that no later step writes to."""
     array = np.asarray(result)
+    if array.shape != t.shape:  # a shape that depends on values: the record is of another branch
+        raise ShapeError(f"a step gave shape {array.shape} where {t.shape} was recorded")
     if array.base is not None or not array.flags.c_contiguous or array.dtype != t.dtype:
         array = np.array(array, t.dtype, order="C")
     return array
