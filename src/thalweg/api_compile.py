@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 import sys
 import threading
 import types
 import warnings
+import weakref
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, overload
 
 import numpy as np
 
-from thalweg.compiled.backends import BACKENDS, executor_of
+from thalweg.compiled.backends import BACKENDS, Tiered, executor_of
 from thalweg.compiled.causes import cause_of, often
+from thalweg.compiled.entry import chain
 from thalweg.compiled.inplace import check_positions, match_results, targets
 from thalweg.compiled.record import Cause, Family, Record
 from thalweg.compiled.recording import Traced, fits_for_floats, fits_for_int, trace
@@ -40,6 +43,11 @@ class Compiled:
         What has been recorded so far, in the order it was made; see `explain`.
     """
 
+    # A call takes what stands in this slot, without a frame of Python's: native entries of records,
+    # which hand on what is not theirs, and `_call` behind them.
+    __slots__ = ("__call__", "__dict__", "__weakref__")
+    __call__: Callable[..., Any]
+
     def __init__(
         self, f: Callable[..., Any], backend: str, inplace: Any, threads: int | None
     ) -> None:
@@ -48,15 +56,12 @@ class Compiled:
         self._options = (backend, check_positions(inplace), threads)
         self._parameters = _parameters(f)
         self._lock = threading.RLock()
+        _all.add(self)
         self._families: dict[Any, Family] = {}
         self._causes: list[Cause] = []
         self._calls = 0
         self._warned = False
-        #: What a call runs: a record may put its own way in front of `_call`.
-        self._entry: Callable[..., Any] = self._call
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self._entry(*args, **kwargs)
+        self.__call__ = self._call
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         return self if instance is None else types.MethodType(self, instance)
@@ -88,7 +93,7 @@ class Compiled:
     def clear(self) -> None:
         """Forget all records: the next call traces again."""
         with self._lock:
-            self._entry = self._call
+            self.__call__ = self._call
             self._families = {}
             self._causes = []
             self._calls = 0
@@ -133,7 +138,7 @@ class Compiled:
             self._warned = self._warned or warning is not None
         given = record.give(call, results)
         if warning is not None:
-            warnings.warn(warning, stacklevel=3)
+            warnings.warn(warning, stacklevel=2)
         return given
 
     def _record(
@@ -176,6 +181,14 @@ class Compiled:
         for oldest in sorted(kept, key=lambda x: x.used)[: max(0, len(kept) - _MOST)]:
             oldest.grouping.drop(oldest)
         self._families = {w: f for w, f in self._families.items() if f.grouping.records}
+        self.__call__ = chain(_kept(self._families), self._call)
+        if isinstance(record.executor, Tiered):
+            record.executor.when_ready(self._link)
+
+    def _link(self) -> None:
+        """Put the native entries of the records in front of Python's way."""
+        with self._lock:
+            self.__call__ = chain(_kept(self._families), self._call)
 
 
 def _kept(families: Mapping[Any, Family]) -> list[Record]:
@@ -188,6 +201,17 @@ def _kept(families: Mapping[Any, Family]) -> list[Record]:
 
 
 _NONE = object()
+_all: weakref.WeakSet[Compiled] = weakref.WeakSet()
+
+
+def _unlock() -> None:
+    """In a forked child: whoever held a lock is not there."""
+    for compiled in _all:
+        compiled._lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_unlock)
 
 
 def _place(call: Call) -> Hashable:

@@ -6,6 +6,7 @@ import os
 from array import array
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Literal
 
 __all__ = ["Config", "Pool", "config"]
 
@@ -68,12 +69,16 @@ class Config:
         Bytes that compiled code may take on disk (default 512 MiB); beyond, what was not used for
         the longest time is removed. The directory is the user's cache, or ``THALWEG_CACHE_DIR``
         (empty: no disk cache).
+    compile : str
+        ``"now"`` (default): a call that has to compile waits for it. ``"background"``: NumPy serves
+        until a thread has compiled.
     pool : Pool
         Memory that waits for the next output array: ``pool.idle`` bytes; ``pool.clear()`` frees it.
     """
 
     dense_limit: int = 2**31
     cache_bytes: int = 2**29
+    compile: Literal["now", "background"] = "now"
     pool: Pool = field(default_factory=Pool)
 
     @property

@@ -15,8 +15,10 @@ from thalweg.graph.graph import Graph
 from thalweg.graph.node import Node
 from thalweg.tree import unflatten
 
-__all__ = ["Cause", "Family", "Grouping", "Record"]
+__all__ = ["VARIES", "Cause", "Family", "Grouping", "Record"]
 
+#: Stands for a result of the graph among the leaves of a result.
+VARIES: Any = object()
 _next_use = itertools.count(1).__next__
 #: Different values of a Python int before it is tried as one that varies.
 _MANY = 3
@@ -170,15 +172,22 @@ class Record:
         What Python asked on the way: origins and answers.
     positions : tuple of int
         Which leaves of the call are the inputs of the graph.
+    statics : dict
+        The values of the other leaves.
+    structures : tuple
+        The trees of the positional arguments, and of the keyword arguments.
+    leaves, structure : tuple, Structure
+        The leaves of the result, `VARIES` where they are results of the graph, and their tree.
+    into : mapping
+        Leaf of the result → leaf of the call whose memory it takes.
+    zero_d : frozenset
+        Leaves of the result that are arrays without axes; others without axes are NumPy scalars.
     executor : Executor
     calls : int
         Calls that it has served, those of a native entry not counted.
     """
 
     __slots__ = (
-        "_into",
-        "_leaves",
-        "_structure",
         "branch",
         "calls",
         "cause",
@@ -186,10 +195,16 @@ class Record:
         "family",
         "graph",
         "grouping",
+        "into",
         "key",
+        "leaves",
         "number",
         "positions",
+        "statics",
+        "structure",
+        "structures",
         "used",
+        "zero_d",
     )
 
     def __init__(
@@ -208,11 +223,22 @@ class Record:
         self.graph: Graph = traced.graph.without_values()
         self.branch = tuple([(g.origin, _settled(g.answer)) for g in self.graph.guards])
         self.positions = traced.positions
-        self._leaves: tuple[Any, ...] = tuple(
-            [_VARIES if type(x) is Node else x for x in traced.leaves]
+        self.leaves: tuple[Any, ...] = tuple(
+            [VARIES if type(x) is Node else x for x in traced.leaves]
         )
-        self._structure = traced.structure
-        self._into = into
+        self.structure = traced.structure
+        self.into = into
+        self.zero_d = frozenset(
+            [
+                k
+                for k, x in enumerate(traced.leaves)
+                if type(x) is Node and type(x.value) is np.ndarray and x.value.ndim == 0
+            ]
+        )
+        self.statics = {
+            i: x for i, x in enumerate(call.leaves) if i not in frozenset(traced.positions)
+        }
+        self.structures = (call.arguments, call.keywords)
         self.executor = executor
         self.calls = 0
         self.number = self.used = _next_use()
@@ -228,19 +254,17 @@ class Record:
         self.used = _next_use()
         rest = iter(results)
         given = []
-        for k, leaf in enumerate(self._leaves):
-            if leaf is _VARIES:
-                given.append(next(rest))
-            elif k in self._into:
-                target = call.leaves[self._into[k]]
+        for k, leaf in enumerate(self.leaves):
+            if leaf is VARIES:
+                value = next(rest)
+                given.append(np.asarray(value) if k in self.zero_d else value)
+            elif k in self.into:
+                target = call.leaves[self.into[k]]
                 np.copyto(target, leaf)
                 given.append(target)
             else:  # a constant, of which the caller may write to a copy
                 given.append(np.array(leaf) if isinstance(leaf, np.ndarray) else leaf)
-        return unflatten(self._structure, given)
-
-
-_VARIES = object()
+        return unflatten(self.structure, given)
 
 
 def _settled(answer: Any) -> Hashable:

@@ -31,7 +31,7 @@ def _record(number: int, record: Record, names: tuple[str, ...]) -> list[str]:
     for place, answers in _guards(record).items():
         lines.append(f"    branch: {place} answered {answers}")
     lines.append(f"    {len(graph.nodes)} gates, {record.calls} calls")
-    for group in find_groups(graph.nodes):
+    for group in find_groups(graph.nodes, graph.outputs):
         members = ", ".join(node.primitive.labels.gate for node in group.members)
         lines.append(f"    group: {group.name} = {members}; local gradient {group.gradient}")
         lines.append(f"           as one node: {group.saved}")
