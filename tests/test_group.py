@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import thalweg as tw
+from tests.graphs import record
 from thalweg.graph.node import ancestors
 from thalweg.optimise.group import find_groups
 from thalweg.tracing import run
@@ -134,3 +135,63 @@ def test_the_stated_gradients_hold():
     y = np.eye(4)[2]
     loss = tw.grad(lambda x: -np.sum(y * np.log(np.exp(x) / np.sum(np.exp(x)))))(x)
     np.testing.assert_allclose(loss, p - y, rtol=1e-12)
+
+
+def net(p, x):
+    h = sigmoid(layer_norm(x @ p["w"] + p["b"]))
+    return -np.mean(np.sum(ONEHOT * np.log(softmax(h @ p["w"] + p["b"])), axis=1))
+
+
+NET = ["affine", "layer norm", "sigmoid", "affine", "softmax + cross-entropy"]
+
+
+def log_softmax_by_hand(z):
+    z = z - np.max(z, axis=1, keepdims=True)
+    return z - np.log(np.sum(np.exp(z), axis=1, keepdims=True))
+
+
+def test_groups_of_a_recorded_graph():
+    p = {"w": W, "b": B}
+    graph = record(net, p, X)
+    assert [group.name for group in find_groups(graph.nodes, graph.outputs)] == NET
+
+
+def test_groups_in_the_forward_part_of_a_value_and_gradient():
+    p = {"w": W, "b": B}
+
+    def step(p, x):
+        value, gradient = tw.value_and_grad(net)(p, x)
+        return value, {key: p[key] - 0.1 * gradient[key] for key in p}
+
+    for f in (tw.value_and_grad(net), step):
+        graph = record(f, p, X)
+        assert [group.name for group in find_groups(graph.nodes, graph.outputs)] == NET
+
+
+def test_a_gate_that_is_an_output_too_is_not_taken():
+    def f(x):
+        e = np.exp(-x)
+        return 1 / (1 + e), e
+
+    def g(x):
+        e = np.exp(-x)
+        return 1 / (1 + e) + e
+
+    for spelled in (f, g):
+        graph = record(spelled, X)
+        assert find_groups(graph.nodes, graph.outputs) == []
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda z: -np.mean(log_softmax_by_hand(z)[ROWS, LABELS]),
+        lambda z: -np.sum(ONEHOT * log_softmax_by_hand(z)),
+        lambda z: -np.mean((z - np.log(np.sum(np.exp(z), axis=1, keepdims=True)))[ROWS, LABELS]),
+    ],
+)
+def test_cross_entropy_of_a_log_softmax_by_subtraction(f):
+    for spelled in (f, tw.value_and_grad(f)):
+        graph = record(spelled, X)
+        names = [group.name for group in find_groups(graph.nodes, graph.outputs)]
+        assert names == ["softmax + cross-entropy"]

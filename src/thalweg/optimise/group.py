@@ -7,7 +7,7 @@ and normalisations by the recognisers here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from thalweg.graph.node import Node
@@ -92,11 +92,19 @@ _OF_FORM: dict[str, tuple[str, str]] = {
 }
 
 
-def find_groups(order: Sequence[Node]) -> list[Group]:
+def find_groups(order: Sequence[Node], outputs: Sequence[Any] = ()) -> list[Group]:
     """The groups in a list of nodes in topological order; no gate is in two of them.
 
     A gate whose result is also used outside stays out, unless it is the group's last one: the
     group would not save it. Where groups overlap the larger one, found from its result, is kept.
+
+    Parameters
+    ----------
+    order : sequence of Node
+    outputs : sequence, optional
+        What the graph is for. Then a use counts for the outputs that it serves: in the graph of a
+        value and its gradient the backward pass may use gates of a group that, for the value,
+        nothing else uses.
 
     Examples
     --------
@@ -116,6 +124,7 @@ def find_groups(order: Sequence[Node]) -> list[Group]:
             if type(operand) is Node:
                 consumers.setdefault(operand, []).append(node)
     present = set(order)
+    serves = _serves(order, consumers, outputs)
     taken: set[Node] = set()
     groups = []
     for node in reversed(order):
@@ -126,14 +135,49 @@ def find_groups(order: Sequence[Node]) -> list[Group]:
             continue
         members = tuple(sorted(set(found.members), key=lambda member: member.sequence))
         inside = set(members)
-        closed = all(
-            member is node or inside.issuperset(consumers.get(member, ())) for member in members
-        )
-        if len(members) < 2 or not closed or not inside <= present or not inside.isdisjoint(taken):
+        if (
+            len(members) < 2
+            or not _closed(node, inside, consumers, serves, outputs)
+            or not inside <= present
+            or not inside.isdisjoint(taken)
+        ):
             continue
         taken |= inside
         groups.append(_group(found, members, node))
     return groups[::-1]
+
+
+def _serves(
+    order: Sequence[Node], consumers: Mapping[Node, list[Node]], outputs: Sequence[Any]
+) -> dict[Node, int]:
+    """Which outputs depend on each node: bit k for output k."""
+    serves: dict[Node, int] = {}
+    for k, x in enumerate(outputs):
+        if type(x) is Node:
+            serves[x] = serves.get(x, 0) | 1 << k
+    if outputs:
+        for node in reversed(order):
+            for consumer in consumers.get(node, ()):
+                serves[node] = serves.get(node, 0) | serves.get(consumer, 0)
+    return serves
+
+
+def _closed(
+    node: Node,
+    inside: set[Node],
+    consumers: Mapping[Node, list[Node]],
+    serves: Mapping[Node, int],
+    outputs: Sequence[Any],
+) -> bool:
+    """Whether nothing but `node` leads out of the gates `inside`, for one output at least."""
+    inner = inside - {node}
+    if any(type(x) is Node and x in inner for x in outputs):
+        return False
+    outer = [x for member in inner for x in consumers.get(member, ()) if x not in inside]
+    served = serves.get(node, 0)
+    for x in outer:
+        served &= ~serves.get(x, 0)
+    return not outer or served != 0
 
 
 def _group(found: Found, members: tuple[Node, ...], output: Node) -> Group:
@@ -202,9 +246,11 @@ def _log_probability(x: Any) -> tuple[Node, ...] | None:
     """The gates of a log-softmax, or of entries picked from one."""
     if is_gate(x, "log_softmax"):
         return (x,)
-    if is_gate(x, "getitem") and is_gate(x.operands[0], "log_softmax"):
-        return x.operands[0], x
-    if is_gate(x, "log"):
+    if is_gate(x, "getitem"):
+        below = _log_probability(x.operands[0])
+        if below is not None:
+            return *below, x
+    if is_gate(x, "log", "subtract"):
         form = recognise(x)
         if form is not None and form.name in ("log_softmax", "log_softmax_entries"):
             return form.members

@@ -20,9 +20,9 @@ from thalweg.optimise.stabilise import stable_forms
 __all__ = ["asked_for", "stable_values"]
 
 #: Forms whose spelling overflows, cancels or does more work; those that differ from their spelling
-#: in their derivative only (a norm, a square) are as good spelled out.
+#: in their derivative only (the square of a norm) are as good spelled out.
 _FORMS = frozenset(
-    """absolute hypot log_cosh log_of_weighted_sum log_sigmoid log_softmax log_softmax_entries
+    """absolute hypot norm log_cosh log_of_weighted_sum log_sigmoid log_softmax log_softmax_entries
     log_to_base logaddexp logmeanexp logsumexp over_one_plus_exp sigmoid sigmoid_of_difference
     sigmoid_slope softmax softplus tanh_of_half""".split()
 )
