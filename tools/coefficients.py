@@ -101,6 +101,27 @@ def logarithms() -> dict[str, dict[str, tuple[float, ...]]]:
     }
 
 
+def powers() -> dict[str, Any]:
+    """log m = 2s + s THIRD s² + s⁵ LOG_LONG(s²) with s = (m − 1)/(m + 1), f64; log₂ m = s LOG_SHORT
+    and 2^r = 1 + r EXP2_SHORT(r) to 40 digits; m^−⅓ = CBRT(m − 1), times CBRT_STEPS for m/2, m, 2m.
+    """
+    long = fixed(
+        mpf(2) / 5, lambda z: (2 * mp.atanh(mp.sqrt(z)) / mp.sqrt(z) - 2 - 2 * z / 3) / z**2
+    )
+    short = fixed(2 / mp.log(2), lambda z: 2 * mp.atanh(mp.sqrt(z)) / mp.sqrt(z) / mp.log(2))
+    two = fixed(mp.log(2), lambda r: mp.expm1(r * mp.log(2)) / r)
+    root = lambda f: (1 + f) ** (-mpf(1) / 3)  # noqa: E731
+    steps = [mpf(2) ** (-mpf(j) / 3) for j in (-1, 0, 1)]
+    return {
+        "LOG_LONG": {"f64": fit(long, 0, 0.04, 9, "f64")},
+        "LOG_SHORT": {"f64": fit(short, 0, 0.04, 7, "f64")},
+        "EXP2_SHORT": {"f64": fit(two, -0.5001, 0.5001, 7, "f64")},
+        "THIRD": {"f64": parts(mpf(2) / 3, "f64", 2)},
+        "CBRT": {k: fit(root, -0.25, 0.5, n, k) for k, n in (("f32", 5), ("f64", 8))},
+        "CBRT_STEPS": {k: tuple(rounded(s, k) for s in steps) for k in ("f32", "f64")},
+    }
+
+
 def angles() -> dict[str, Any]:
     """sin r = r + r³ SIN(r²), cos r = 1 − r²/2 + r⁴ COS(r²) up to π/4;
 
@@ -141,7 +162,7 @@ def shown(name: str, value: Any) -> str:
 
 def text() -> str:
     """The whole file."""
-    tables = {**exponentials(), **logarithms(), **angles()}
+    tables = {**exponentials(), **logarithms(), **powers(), **angles()}
     return HEADER + "".join(shown(name, value) for name, value in tables.items())
 
 

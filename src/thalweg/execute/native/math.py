@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from thalweg.execute.native import math_exp, math_log, math_simple, math_trig
+from thalweg.execute.native import math_exp, math_log, math_power, math_simple, math_trig
 from thalweg.execute.native.emit import Emit, V
 
 __all__ = ["FUNCTIONS"]
@@ -20,9 +20,15 @@ FUNCTIONS: dict[str, Callable[..., V]] = {
     **math_simple.FUNCTIONS,
     **math_exp.FUNCTIONS,
     **math_log.FUNCTIONS,
+    **math_power.FUNCTIONS,
     **math_trig.FUNCTIONS,
 }
 #: Parts that several functions share: what they give may be a tuple of values.
-_PARTS: dict[str, Callable[..., Any]] = {**math_exp.PARTS, **math_log.PARTS, **math_trig.PARTS}
+_PARTS: dict[str, Callable[..., Any]] = {
+    **math_exp.PARTS,
+    **math_log.PARTS,
+    **math_power.PARTS,
+    **math_trig.PARTS,
+}
 
 Emit.functions.update(FUNCTIONS, **_PARTS)

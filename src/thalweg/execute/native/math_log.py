@@ -6,17 +6,20 @@ x = m·2^k with ¾ ≤ m < 3/2, log x = k·ln 2 + log(1 + f), f = m − 1.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from thalweg.execute.native.coefficients import LN2, LOG, LOG_UNIT
+from thalweg.execute.native.coefficients import LN2, LOG, LOG2E, LOG10_2, LOG10E, LOG_UNIT
 from thalweg.execute.native.emit import Emit, V
 from thalweg.execute.native.math_parts import (
     FORMATS,
+    Pair,
     at_least,
     at_most,
     fast_sum,
+    negative_fma,
     power_of_two,
+    product,
     significand,
 )
 
@@ -53,6 +56,43 @@ def log(e: Emit, x: V) -> V:
     """The natural logarithm."""
     m, k = significand(e, x)
     return _log_sum(e, e.sub(m, e.like(1.0, x)), k, None)
+
+
+def _log_pair(e: Emit, f: V) -> Pair:
+    """log(1 + f), with a tail."""
+    square = e.mul(f, f)
+    half = e.mul(square, e.like(0.5, f))
+    main = fast_sum(e, f, e.neg(half))
+    if f.kind == "f32":
+        return Pair(main.value, e.fma(e.mul(square, f), e.horner(f, LOG["f32"]), main.tail))
+    s = e.div(f, e.add(f, e.like(2.0, f)))
+    z = e.mul(s, s)
+    return Pair(main.value, e.fma(s, e.fma(z, e.horner(z, LOG["f64"]), half), main.tail))
+
+
+def _log_to_base(e: Emit, x: V, of_two: Sequence[float], of_e: Sequence[float]) -> V:
+    """k·log 2 + log(1 + f)·log e, the logarithms to some base, each with its tail."""
+    m, k = significand(e, x)
+    f = _log_pair(e, e.sub(m, e.like(1.0, x)))
+    high, low = (e.like(part, x) for part in of_e)
+    part = product(e, f.value, high)
+    tail = e.add(part.tail, e.fma(f.value, low, e.mul(f.tail, high)))
+    high, low = (e.like(part, x) for part in of_two)
+    whole = product(e, k, high)
+    total = fast_sum(e, whole.value, part.value)
+    rest = e.add(e.fma(k, low, whole.tail), e.add(total.tail, tail))
+    special = e.compare("oeq", e.abs(k), e.like(math.inf, x))
+    return e.select(special, k, e.add(total.value, rest))
+
+
+def log2(e: Emit, x: V) -> V:
+    """Exact for powers of 2."""
+    return _log_to_base(e, x, (1.0, 0.0), LOG2E[x.kind])
+
+
+def log10(e: Emit, x: V) -> V:
+    """Exact for powers of 10."""
+    return _log_to_base(e, x, LOG10_2[x.kind], LOG10E[x.kind])
 
 
 def log_one_plus(e: Emit, x: V, tail: V | None = None) -> V:
@@ -121,9 +161,61 @@ def logaddexp(e: Emit, x: V, y: V) -> V:
     return e.select(e.compare("oeq", x, y), equal, total)
 
 
+# ---- inverse hyperbolic functions ---------------------------------------------------------
+
+#: Above, arcsinh x and arccosh x are log 2x.
+_LARGE = {"f32": 2.0**13, "f64": 2.0**28}
+
+
+def _log_of_sum(e: Emit, x: V, y: V, tail: V) -> V:
+    """log(1 + y + tail) with y = x + √(x² ± 1) − 1; log x + log 2 for a large x."""
+    large = e.compare("ogt", x, e.like(_LARGE[x.kind], x))
+    zero = e.like(0.0, x)
+    y = e.select(large, e.sub(x, e.like(1.0, x)), y)
+    value = log_one_plus(e, y, e.select(large, zero, tail))
+    value = e.add(value, e.select(large, e.like(math.log(2.0), x), zero))
+    return e.select(e.compare("oeq", x, e.like(math.inf, x)), x, value)
+
+
+def arcsinh(e: Emit, x: V) -> V:
+    """log(1 + y), y = |x| + x²/(1 + √(1 + x²)), and the sign of x."""
+    size = e.abs(x)
+    one = e.like(1.0, x)
+    root = e.sqrt(e.fma(size, size, one))
+    y = fast_sum(e, size, e.div(e.mul(size, size), e.add(one, root)))
+    return e.copysign(_log_of_sum(e, size, y.value, y.tail), x)
+
+
+def arccosh(e: Emit, x: V) -> V:
+    """log(1 + y), y = t + √(t (t + 2)), t = x − 1."""
+    t = e.sub(x, e.like(1.0, x))
+    y = fast_sum(e, e.sqrt(e.fma(t, t, e.add(t, t))), t)
+    value = _log_of_sum(e, x, y.value, y.tail)
+    return e.select(e.compare("olt", x, e.like(1.0, x)), e.like(math.nan, x), value)
+
+
+def arctanh(e: Emit, x: V) -> V:
+    """½ log(1 + y), y = 2|x|/(1 − |x|), and the sign of x."""
+    size = e.abs(x)
+    one = e.like(1.0, x)
+    under = fast_sum(e, one, e.neg(size))
+    over = e.add(size, size)
+    factor = e.div(one, under.value)
+    y = e.mul(over, factor)
+    left = negative_fma(e, y, under.tail, negative_fma(e, y, under.value, over))
+    value = e.mul(log_one_plus(e, y, e.mul(left, factor)), e.like(0.5, x))
+    value = e.select(e.compare("oeq", size, one), e.like(math.inf, x), value)
+    return e.copysign(value, x)
+
+
 FUNCTIONS: dict[str, Callable[..., V]] = {
     "log": log,
+    "log2": log2,
+    "log10": log10,
     "log1p": log1p,
+    "arcsinh": arcsinh,
+    "arccosh": arccosh,
+    "arctanh": arctanh,
     "softplus": softplus,
     "log_sigmoid": log_sigmoid,
     "logaddexp": logaddexp,

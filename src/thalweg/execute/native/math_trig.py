@@ -171,7 +171,8 @@ def arcsin(e: Emit, x: V) -> V:
     large, s, rest = e.function("arcsine_parts", x)
     value = e.add(s, rest)
     high, low = (e.like(part, x) for part in HALF_PI[x.kind][:2])
-    folded = e.sub(e.sub(high, e.add(s, s)), e.sub(e.add(rest, rest), low))
+    main = fast_sum(e, high, e.mul(s, e.like(-2.0, x)))
+    folded = e.add(main.value, e.add(main.tail, e.sub(low, e.add(rest, rest))))
     return e.copysign(e.select(large, folded, value), x)
 
 
