@@ -275,10 +275,9 @@ def load(ir: str, symbols: Mapping[str, int] | None = None, level: int = 2) -> L
     InternalError
         If the text is not valid IR (the message shows the line), or a symbol is missing.
     """
-    source = ir.encode()
+    key = hashlib.sha256(_key_prefix(level) + ir.encode()).digest()
+    code = cache.read(key)
     with _LOCK:
-        key = hashlib.sha256(_key_prefix(level) + source).digest()
-        code = cache.read(key)
         if code is None:
             code = _compile(ir, level)
             cache.write(key, code)
