@@ -414,7 +414,7 @@ def assemble(
     conditions : mapping
         Tensor that must be true → the code (from 1 on) that its segment returns where it is not.
     """
-    module = Module()
+    module = Module(target.features.split(","))
     natives = [segment for segment in segments if segment.name]
     for segment in natives:
         _segment(module, segment, plan, target, threads, conditions, segment is natives[-1])

@@ -19,23 +19,23 @@ def sign(e: Emit, x: V) -> V:
 
 
 def maximum(e: Emit, x: V, y: V) -> V:
-    """The larger; a NaN wins, the first operand's at a tie."""
-    return e.select(e.either(e.compare("oge", x, y), e.is_nan(x)), x, y)
+    """The larger; a NaN wins, the second operand at a tie."""
+    return e.select(e.either(e.compare("ogt", x, y), e.is_nan(x)), x, y)
 
 
 def minimum(e: Emit, x: V, y: V) -> V:
-    """The smaller; a NaN wins, the first operand's at a tie."""
-    return e.select(e.either(e.compare("ole", x, y), e.is_nan(x)), x, y)
+    """The smaller; a NaN wins, the second operand at a tie."""
+    return e.select(e.either(e.compare("olt", x, y), e.is_nan(x)), x, y)
 
 
 def fmax(e: Emit, x: V, y: V) -> V:
-    """The larger; a number wins against NaN."""
-    return e.select(e.either(e.compare("oge", x, y), e.is_nan(y)), x, y)
+    """The larger; a number wins against NaN, the second operand at a tie."""
+    return e.select(e.either(e.compare("ogt", x, y), e.is_nan(y)), x, y)
 
 
 def fmin(e: Emit, x: V, y: V) -> V:
-    """The smaller; a number wins against NaN."""
-    return e.select(e.either(e.compare("ole", x, y), e.is_nan(y)), x, y)
+    """The smaller; a number wins against NaN, the second operand at a tie."""
+    return e.select(e.either(e.compare("olt", x, y), e.is_nan(y)), x, y)
 
 
 def heaviside(e: Emit, x: V, y: V) -> V:
