@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from bench import elementwise, imports, overhead, training
+from bench import elementwise, imports, overhead, scalars, training
 
 __all__ = ["WORKLOADS"]
 
 WORKLOADS = [
     *elementwise.WORKLOADS,
     *training.WORKLOADS,
+    *scalars.WORKLOADS,
     *overhead.WORKLOADS,
     *imports.WORKLOADS,
     *elementwise.GROWTH,

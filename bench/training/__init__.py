@@ -12,6 +12,7 @@ has gone in them.
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -109,7 +110,7 @@ def first_weights(widths: Sequence[int]) -> Parameters:
             rng.normal(0.0, (2.0 / n) ** 0.5, (n, m)).astype(np.float32),
             np.zeros(m, np.float32),
         )
-        for n, m in zip(widths[:-1], widths[1:], strict=True)
+        for n, m in itertools.pairwise(widths)
     ]
 
 
