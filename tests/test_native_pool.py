@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -182,6 +183,22 @@ def test_the_settings_show_and_clear_the_pool() -> None:
     assert other.pool.idle == 0
     other.pool.clear()
     assert 0 < other.pool_bytes <= 2**30
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_clearing_gives_memory_back_to_the_system() -> None:
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    arrays = [empty((5_000_000 // 8,)) for _ in range(20)]
+    for array in arrays:
+        array[...] = 1.0
+    del array
+    before = resident()
+    arrays.clear()
+    assert resident() > before - 20_000_000
+    config.pool.clear()
+    assert resident() < before - 80_000_000
 
 
 def test_size_classes_waste_little(used: Used) -> None:

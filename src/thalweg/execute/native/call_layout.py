@@ -87,6 +87,11 @@ class _MethodDef(ctypes.Structure):
     )
 
 
+_new_function = ctypes.PYFUNCTYPE(
+    ctypes.py_object, ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p
+)(("PyCFunction_NewEx", ctypes.pythonapi))
+
+
 @functools.cache
 def _definition(name: str, address: int, flags: int) -> _MethodDef:
     definition = _MethodDef(name.encode(), address, flags, None)
@@ -96,11 +101,8 @@ def _definition(name: str, address: int, flags: int) -> _MethodDef:
 
 def python_function(name: str, address: int, flags: int, self: object) -> Callable[..., Any]:
     """A built-in function of Python over machine code that stays in memory for good."""
-    new = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p)(
-        ("PyCFunction_NewEx", ctypes.pythonapi)
-    )
     definition = _definition(name, address, flags)
-    made: Callable[..., Any] = new(ctypes.addressof(definition), self, None)
+    made: Callable[..., Any] = _new_function(ctypes.addressof(definition), self, None)
     return made
 
 

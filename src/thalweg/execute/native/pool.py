@@ -11,7 +11,6 @@ it is left.
 from __future__ import annotations
 
 import ctypes
-import functools
 import math
 import sys
 from collections.abc import Callable, Sequence
@@ -53,10 +52,13 @@ class NativePool(NamedTuple):
         Its functions, for code that calls them.
     empty : callable
         ``empty(dtype, nbytes, *dims)``.
+    trim : callable
+        ``trim(nbytes)`` frees idle blocks until at most so many bytes are idle.
     """
 
     symbols: dict[str, int]
     empty: Callable[..., np.ndarray[Any, Any]]
+    trim: Callable[[int], object]
 
 
 def available() -> str:
@@ -64,12 +66,22 @@ def available() -> str:
     return jit.available() or call_layout.problem()
 
 
-@functools.cache
+_started: dict[str, NativePool] = {}
+
+
 def native_pool() -> NativePool:
     """The pool of this process, started with the first call."""
-    huge_pages = sys.platform == "linux"
+    # Two threads may both start one; the first to be entered here is the pool.
+    found = _started.get("pool")
+    if found is None:
+        found = _started.setdefault("pool", _start())
+        config.pool.trim = found.trim
+    return found
+
+
+def _start() -> NativePool:
     library = jit.load(
-        pool_code(huge_pages),
+        pool_code(linux=sys.platform == "linux"),
         {
             **call_layout.python_symbols(
                 "PyMem_RawMalloc",
@@ -98,12 +110,12 @@ def native_pool() -> NativePool:
     start(library.address("pool_start"))(counters.buffer_info()[0], id(np.ndarray), id(handler))
     # Arrays outlive everything, also the interpreter's end: their `free` must stay in memory.
     call_layout.immortal(library, allocator, handler, name, counters)
-    config.pool.trim = ctypes.PYFUNCTYPE(None, ctypes.c_int64)(library.address("pool_trim"))
-    empty = call_layout.python_function(
+    trim = ctypes.PYFUNCTYPE(None, ctypes.c_int64)(library.address("pool_trim"))
+    new = call_layout.python_function(
         "empty", library.address("pool_empty"), call_layout.METH_FASTCALL, None
     )
     names = ("pool_take", "pool_put", "pool_array")
-    return NativePool({name: library.address(name) for name in names}, empty)
+    return NativePool({name: library.address(name) for name in names}, new, trim)
 
 
 def empty(shape: Sequence[int], dtype: DTypeLike = float) -> np.ndarray[Any, Any]:

@@ -32,8 +32,10 @@ _NEXT, _CLASS, _RAW, _SIZE = 0, 8, 16, 24  # what the header holds
 
 _SMALLEST = 8  # blocks of the lowest class have 2^8 bytes
 _CLASSES = 4 * 40
-_HUGE = 2**22  # from this size on a block starts at a huge page and asks for more of them
-_PAGE = 2**21
+_HUGE = 2**22  # from this size on a block is mapped on its own, in huge pages
+_PAGE = 2**21  # of which one has so many bytes
+_READ_WRITE, _MAP_PRIVATE = 0x3, 0x2  # for mmap
+_MAP_ANONYMOUS_LINUX, _MAP_ANONYMOUS_MACOS = 0x20, 0x1000
 _MADV_HUGEPAGE = 14
 
 #: The counters (`thalweg.config.Pool`): bytes that may be idle, are idle, are in arrays.
@@ -42,8 +44,8 @@ _LIMIT, _IDLE, _USED = 0, 8, 16
 _CARRAY, _OWNDATA = 0x501, 0x4
 
 
-def pool_code(huge_pages: bool) -> str:
-    """The text of the module; `huge_pages`: the system has Linux' madvise."""
+def pool_code(linux: bool) -> str:
+    """The text of the module, for Linux or else macOS."""
     module = Module()
     for name in ("counters", "ndarray", "handler"):
         module.define(f"@{name}", f"@{name} = internal global ptr null")
@@ -55,7 +57,8 @@ def pool_code(huge_pages: bool) -> str:
     _start(module)
     _class_of(module)
     _size_of(module)
-    _allocate(module, huge_pages)
+    _allocate(module, linux)
+    _release(module)
     _take(module)
     _put(module)
     _trim(module)
@@ -98,30 +101,66 @@ def _size_of(module: Module) -> None:
     code.finish()
 
 
-def _allocate(module: Module, huge_pages: bool) -> None:
-    """A fresh block of a class: its memory, or null."""
+def _allocate(module: Module, linux: bool) -> None:
+    """A fresh block of a class: its memory, or null.
+
+    Large ones are mapped on their own, so that freeing them gives them back to the system.
+    """
     code = Function(module, "_allocate", "ptr", class_="i64")
     size = code.call_at("i64", "@_size_of", "i64 %class_")
-    huge = code.is_("uge", size, _HUGE)
-    align = code.line(f"select i1 {huge}, i64 {_PAGE}, i64 64")
-    whole = code.two("add", code.two("add", size, HEADER), align)
-    raw = code.call("ptr", "PyMem_RawMalloc", f"i64 {whole}")
-    code.expect(code.is_("ne", raw, "null", "ptr"), "none")
-    first = code.two("add", code.line(f"ptrtoint ptr {raw} to i64"), HEADER - 1)
-    up = code.two("add", first, align)
-    aligned = code.two("and", up, code.two("sub", 0, align))
-    memory = code.line(f"inttoptr i64 {aligned} to ptr")
+    code.split(code.is_("uge", size, _HUGE), "huge", "usual")
+
+    code.begin("huge")
+    whole = code.two("add", size, _PAGE + HEADER)
+    flags = _MAP_PRIVATE | (_MAP_ANONYMOUS_LINUX if linux else _MAP_ANONYMOUS_MACOS)
+    mapped = code.call(
+        "ptr", "mmap", "ptr null", f"i64 {whole}", f"i32 {_READ_WRITE}", f"i32 {flags}", "i32 -1",
+        "i64 0",
+    )  # fmt: skip
+    failed = code.is_("eq", code.line(f"ptrtoint ptr {mapped} to i64"), -1)
+    code.split(failed, "none", "mapped")
+    code.begin("mapped")
+    paged = _aligned(code, mapped, _PAGE)
+    if linux:
+        code.call("i32", "madvise", f"ptr {paged}", f"i64 {size}", f"i32 {_MADV_HUGEPAGE}")
+    code.go("done")
+
+    code.begin("usual")
+    allocated = code.call("ptr", "PyMem_RawMalloc", f"i64 {code.two('add', size, 64 + HEADER)}")
+    code.expect(code.is_("ne", allocated, "null", "ptr"), "none")
+    lined, last = _aligned(code, allocated, 64), code.block
+    code.go("done")
+
+    code.begin("done")
+    memory = code.phi("ptr", (paged, "mapped"), (lined, last))
+    raw = code.phi("ptr", (mapped, "mapped"), (allocated, last))
     code.store("i64", "%class_", memory, _CLASS - HEADER)
     code.store("ptr", raw, memory, _RAW - HEADER)
     code.store("i64", size, memory, _SIZE - HEADER)
-    if huge_pages:
-        code.only_if(huge, "done")
-        code.call("i32", "madvise", f"ptr {memory}", f"i64 {size}", f"i32 {_MADV_HUGEPAGE}")
-    code.go("done")
-    code.begin("done")
     code.give(memory)
     code.begin("none")
     code.give("null")
+    code.finish()
+
+
+def _aligned(code: Function, raw: str, align: int) -> str:
+    """The first multiple of `align` that leaves room for the header."""
+    room = code.two("add", code.line(f"ptrtoint ptr {raw} to i64"), HEADER + align - 1)
+    return code.line(f"inttoptr i64 {code.two('and', room, -align)} to ptr")
+
+
+def _release(module: Module) -> None:
+    """Give a block's memory back to the system."""
+    code = Function(module, "_release", "void", memory="ptr")
+    size = code.load("%memory", _SIZE - HEADER)
+    raw = code.pointer("%memory", _RAW - HEADER)
+    code.split(code.is_("uge", size, _HUGE), "huge", "usual")
+    code.begin("huge")
+    code.call("i32", "munmap", f"ptr {raw}", f"i64 {code.two('add', size, _PAGE + HEADER)}")
+    code.give()
+    code.begin("usual")
+    code.call("void", "PyMem_RawFree", f"ptr {raw}")
+    code.give()
     code.finish()
 
 
@@ -175,7 +214,7 @@ def _put(module: Module) -> None:
     _count(code, _IDLE, "add", size)
     code.give()
     code.begin("drop")
-    code.call("void", "PyMem_RawFree", f"ptr {code.pointer('%memory', _RAW - HEADER)}")
+    code.call_at("void", "@_release", "ptr %memory")
     code.give()
     code.finish()
 
@@ -195,7 +234,7 @@ def _trim(module: Module) -> None:
         code.expect(code.is_("ne", block, "null", "ptr"), "next")
         code.store("ptr", code.pointer(block, _NEXT - HEADER), head)
         _count(code, _IDLE, "sub", code.load(block, _SIZE - HEADER))
-        code.call("void", "PyMem_RawFree", f"ptr {code.pointer(block, _RAW - HEADER)}")
+        code.call_at("void", "@_release", f"ptr {block}")
         code.go("again")
         code.begin("next")
         code.store("i64", code.two("urem", code.two("add", class_, 1), _CLASSES), "@hand")
