@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from thalweg.execute.native.ir import Tensor, bytes_of
 from thalweg.execute.native.jit import Target, attributes
 from thalweg.execute.native.loops import Rows, emit_loop
 from thalweg.execute.native.plan import Plan, nbytes
+from thalweg.execute.native.scalar import weight
 from thalweg.execute.native.tasks import Task
 from thalweg.execute.native.writer import Writer, identity_of, join
 
@@ -20,6 +22,8 @@ __all__ = ["Segment", "assemble"]
 
 #: From so many nanoseconds of work on it pays to wake another thread.
 _WORTH_A_THREAD = 40_000
+#: A scalar function of so many instructions is called where its copies would take too many.
+_LONG, _REPEATED = 10, 400
 _ZERO = V("0", "i64")
 
 
@@ -400,6 +404,22 @@ def _segment(
     )
 
 
+def _shared(segments: Sequence[Segment]) -> frozenset[str]:
+    """Functions whose code would be repeated too often."""
+    counts = Counter(
+        t.data
+        for segment in segments
+        for task in segment.tasks
+        for stage in task.stages
+        if isinstance(stage, Loop)
+        for t in stage.inlined
+        if t.op == "map"
+    )
+    return frozenset(
+        name for name, n in counts.items() if weight(name) >= _LONG and n * weight(name) > _REPEATED
+    )
+
+
 def assemble(
     segments: Sequence[Segment],
     plan: Plan,
@@ -414,7 +434,8 @@ def assemble(
     conditions : mapping
         Tensor that must be true → the code (from 1 on) that its segment returns where it is not.
     """
-    module = Module(target.features.split(","))
+    module = Module(target.features.split(","), attributes(target))
+    module.shared = _shared(segments)
     natives = [segment for segment in segments if segment.name]
     for segment in natives:
         _segment(module, segment, plan, target, threads, conditions, segment is natives[-1])

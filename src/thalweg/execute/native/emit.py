@@ -66,11 +66,14 @@ class Module:
     """What a text of IR consists of beside its function bodies; each part stands there once.
 
     `features` are the target's (``"avx512f"``, …): what has an instruction only there is used
-    only there.
+    only there. `attributes` are those that its functions carry; scalar functions in `shared` are
+    called, so that a long program does not repeat their code.
     """
 
-    def __init__(self, features: Collection[str] = ()) -> None:
+    def __init__(self, features: Collection[str] = (), attributes: str = "nounwind") -> None:
         self.features = frozenset(features)
+        self.attributes = attributes
+        self.shared: frozenset[str] = frozenset()
         self.declarations: dict[str, None] = {}
         self.definitions: dict[str, str] = {}
         self._tables: dict[bytes, str] = {}

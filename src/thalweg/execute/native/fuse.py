@@ -61,6 +61,7 @@ class Loop:
         self.inlined: dict[Tensor, None] = {}
         self.reads: dict[Tensor, None] = {}
         self.instructions = 0
+        self._accesses: dict[tuple[Tensor, int], Access] | None = None
 
     @property
     def targets(self) -> list[Tensor]:
@@ -69,6 +70,8 @@ class Loop:
 
     def accesses(self) -> dict[tuple[Tensor, int], Access]:
         """What is read from memory: by (tensor, operand), and (target, −1 − number) of a root."""
+        if self._accesses is not None:
+            return self._accesses
         found = {}
         for t in self.inlined:
             for i, x in enumerate(t.args):
@@ -78,6 +81,10 @@ class Loop:
             if not self._in_register(root.value):
                 found[root.target, -1 - k] = operand_access(root.value, root.value.shape)
         return found
+
+    def close(self) -> None:
+        """Nothing is added any more."""
+        self._accesses = self.accesses()
 
     def _in_register(self, x: Tensor) -> bool:
         return is_scalar_const(x) or through(x) in self.inlined
@@ -164,6 +171,9 @@ class _Fuser:
                 self._other(t)
             else:
                 self._place(t, t)
+        for stage in self.stages:
+            if isinstance(stage, Loop):
+                stage.close()
         return self.stages
 
     def _other(self, t: Tensor) -> None:
@@ -206,9 +216,9 @@ class _Fuser:
         inlined, reads = self._expand(value, target)
         loop = self._choose(space, inlined, reads, after)
         again = self._settle(loop, inlined, reads)
+        loop.instructions += sum(_weight(t) for t in again if t not in loop.inlined)
         loop.inlined.update(dict.fromkeys(again))
         loop.reads.update((x, None) for x in reads if x not in loop.inlined)
-        loop.instructions = sum(_weight(t) for t in loop.inlined)
         for t in again:
             self.home.setdefault(t, loop)
         loop.roots.append(Root(value, target, place))
@@ -266,8 +276,10 @@ class _Fuser:
 
     def _store_first(self, t: Tensor) -> None:
         """Have `t` stored before anything that comes now; trees of any depth."""
-        self.must.add(t)
-        if t not in self.ready:
+        if t in self.home:
+            self._store_at_home(t)
+        elif t not in self.ready:
+            self.must.add(t)
             self._place(t, t)
 
     def _choose(
@@ -285,10 +297,9 @@ class _Fuser:
             ):
                 continue
             new = [t for t in inlined if t not in loop.inlined]
-            added = sum(map(_weight, new))
             if len(loop.inlined) + len(new) > limit:
                 continue
-            if space and new and loop.instructions + added > _INSTRUCTIONS:
+            if space and new and loop.instructions + sum(map(_weight, new)) > _INSTRUCTIONS:
                 continue
             shared = len(inlined) - len(new)
             if shared > most:
@@ -343,9 +354,9 @@ class _Fuser:
         return chosen
 
     def _store_at_home(self, t: Tensor) -> None:
-        home = self.home[t]
-        if t in self.must:
+        if t in self.ready:
             return
+        home = self.home[t]
         self.must.add(t)
         strides = tuple([s for n, s in zip(t.shape, c_strides(t.shape), strict=True) if n != 1])
         home.roots.append(Root(t, t, (strides, 0)))

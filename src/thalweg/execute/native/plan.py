@@ -6,6 +6,8 @@ needed do not overlap.
 
 from __future__ import annotations
 
+import bisect
+import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -60,25 +62,63 @@ def nbytes(t: Tensor) -> int:
 
 
 class _Arena:
-    """First fit by the time between first and last use."""
+    """Blocks by the time between first and last use, each in the lowest place that is free then."""
 
     def __init__(self) -> None:
-        self.blocks: list[tuple[int, int, int, int]] = []  # offset, end, first task, last task
+        self.wanted: list[tuple[int, int, int, object]] = []  # first, last, size, for whom
         self.size = 0
 
-    def take(self, size: int, first: int, last: int) -> int:
-        """An offset for `size` bytes that are needed from task `first` to task `last`."""
-        size = max(_ALIGN, -(-size // _ALIGN) * _ALIGN)
-        offset = 0
-        for at, end, begin, until in sorted(self.blocks):
-            if until < first or begin > last:
-                continue
-            if offset + size <= at:
-                break
-            offset = max(offset, end)
-        self.blocks.append((offset, offset + size, first, last))
-        self.size = max(self.size, offset + size)
-        return offset
+    def want(self, owner: object, size: int, first: int, last: int) -> None:
+        """Ask for `size` bytes from time `first` to time `last`."""
+        self.wanted.append((first, last, max(_ALIGN, -(-size // _ALIGN) * _ALIGN), owner))
+
+    def give(self) -> dict[object, int]:
+        """An offset for each owner."""
+        offsets: dict[object, int] = {}
+        taken: list[tuple[int, int, int]] = []  # last use, offset, size: a heap
+        free: list[tuple[int, int]] = []  # offset, size: in order, neighbours joined
+        # Of those that are needed from the same time on the larger first: they are hardest to fit.
+        for first, last, size, owner in sorted(self.wanted, key=lambda w: (w[0], -w[2])):
+            while taken and taken[0][0] < first:
+                _, offset, length = heapq.heappop(taken)
+                _join(free, offset, length)
+            for i, (offset, length) in enumerate(free):
+                if length >= size:
+                    free[i : i + 1] = [(offset + size, length - size)] if length > size else []
+                    break
+            else:
+                offset = self.size
+                if free and sum(free[-1]) == self.size:
+                    offset = free.pop()[0]
+                self.size = offset + size
+            offsets[owner] = offset
+            heapq.heappush(taken, (last, offset, size))
+        return offsets
+
+
+def _join(free: list[tuple[int, int]], offset: int, size: int) -> None:
+    """Put a range back among the free ones."""
+    i = bisect.bisect(free, (offset, size))
+    if i < len(free) and offset + size == free[i][0]:
+        size += free.pop(i)[1]
+    if i and sum(free[i - 1]) == offset:
+        i -= 1
+        offset, size = free[i][0], size + free.pop(i)[1]
+    free.insert(i, (offset, size))
+
+
+def _times(tasks: Sequence[Task]) -> list[list[int]]:
+    """When each stage of each task runs: those that go chunk by chunk run at the same time."""
+    times: list[list[int]] = []
+    now = 0
+    for task in tasks:
+        if task.chunks > 1:
+            times.append([now] * len(task.stages))
+            now += 1
+        else:
+            times.append(list(range(now, now + len(task.stages))))
+            now += len(task.stages)
+    return times
 
 
 def make_plan(
@@ -104,12 +144,16 @@ def make_plan(
     """
     first: dict[Tensor, int] = {}
     last: dict[Tensor, int] = {}
+    made: dict[Tensor, int] = {}
+    times = _times(tasks)
     for task in tasks:
-        for stage in task.stages:
+        for stage, now in zip(task.stages, times[task.position], strict=True):
             for t in (*stage.targets, *stage.reads):
-                first.setdefault(t, task.position)
-                last[t] = task.position
-    checked = max((first[c] for c in conditions if c in first), default=-1)
+                first.setdefault(t, now)
+                last[t] = now
+            for t in stage.targets:
+                made[t] = task.position
+    checked = max((made[c] for c in conditions if c in made), default=-1)
     places: dict[Tensor, Place] = {}
     for t in first:
         if t.op == "input":
@@ -119,8 +163,8 @@ def make_plan(
         elif t in slots:
             places[t] = Place("slot", slots[t])
     arena = _Arena()
-    copies = []
-    end = len(tasks)
+    end = times[-1][-1] + 1 if tasks else 0
+    copied: list[tuple[Tensor, int]] = []
     for number, t in enumerate(outputs):
         into = inplace.get(number)
         if into is None:
@@ -128,18 +172,25 @@ def make_plan(
         elif _may_overwrite(tasks, t, inputs[into], checked):
             places[t] = Place("input", into)
         else:
-            offset = arena.take(nbytes(t), first[t], end)
-            places[t] = Place("arena", offset)
-            copies.append((offset, into, nbytes(t)))
-    for t in sorted(first, key=nbytes, reverse=True):
-        if t not in places:
-            until = end if t in outputs or t in conditions else last[t]
-            places[t] = Place("arena", arena.take(nbytes(t), first[t], until))
-    partials = {}
+            arena.want(t, nbytes(t), first[t], end)
+            copied.append((t, into))
+    waiting = {t for t, _ in copied}
+    lasting = set(conditions)
+    for t in first:
+        if t not in places and t not in waiting:
+            arena.want(t, nbytes(t), first[t], end if t in lasting else last[t])
+    kinds: dict[Tensor, str] = {}
     for task in tasks:
+        now = times[task.position][-1]
         for t, kind in task.partials().items():
-            size = bytes_of((task.chunks, *t.shape), kind)
-            partials[t] = Share(arena.take(size, task.position, task.position), kind)
+            kinds[t] = kind
+            arena.want(("share", t), bytes_of((task.chunks, *t.shape), kind), now, now)
+    offsets = arena.give()
+    for t in first:
+        if t not in places:
+            places[t] = Place("arena", offsets[t])
+    copies = [(offsets[t], into, nbytes(t)) for t, into in copied]
+    partials = {t: Share(offsets["share", t], kind) for t, kind in kinds.items()}
     return Plan(places, partials, copies, arena.size)
 
 

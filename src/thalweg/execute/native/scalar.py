@@ -125,6 +125,10 @@ def knows(name: str, kind: str) -> bool:
 
 def apply_scalar(e: Emit, name: str, operands: list[V]) -> V:
     """Emit the function `name` of the operands."""
+    return _call(e, name, operands) if name in e.module.shared else _inline(e, name, operands)
+
+
+def _inline(e: Emit, name: str, operands: list[V]) -> V:
     if name.startswith("cast to "):
         return e.convert(operands[0], name[8:])
     found = _find(name, operands[-1].kind)
@@ -132,6 +136,28 @@ def apply_scalar(e: Emit, name: str, operands: list[V]) -> V:
     if is_float(operands[-1].kind) and name in FUNCTIONS and name not in _FLOAT:
         return e.function(name, *operands)
     return found(e, *operands)
+
+
+def _call(e: Emit, name: str, operands: list[V]) -> V:
+    """A call of the function `name` for these kinds and lanes, which the module has once."""
+    kinds = [v.kind for v in operands]
+    own = f"@{name}_{'_'.join(kinds)}_{e.lanes}"
+    types = [e.type(kind) for kind in kinds]
+    if own not in e.module.definitions:
+        body = Emit(e.module, e.lanes, "v")
+        arguments = [V(f"%x{i}", kind) for i, kind in enumerate(kinds)]
+        result = _inline(body, name, arguments)
+        shown = ", ".join(f"{t} %x{i}" for i, t in enumerate(types))
+        lines = "\n".join(body.lines)
+        e.module.define(
+            own,
+            f"define internal {e.type(result.kind)} {own}({shown}) noinline "
+            f"{e.module.attributes} {{\n"
+            f"{lines}\n  ret {e.type(result.kind)} {result.text}\n}}",
+        )
+    kind = "i1" if name in PREDICATES or name in COMPARISONS else operands[-1].kind
+    shown = ", ".join(f"{t} {v.text}" for t, v in zip(types, operands, strict=True))
+    return e.line(f"call {e.type(kind)} {own}({shown})", kind)
 
 
 #: Roughly how many instructions a function takes, where it is not one.
