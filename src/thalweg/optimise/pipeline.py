@@ -8,6 +8,7 @@ from thalweg.graph.graph import Graph
 from thalweg.optimise.cse import merge_equal, merging, without_repeated_guards
 from thalweg.optimise.dce import drop_unused
 from thalweg.optimise.fold import fold, folding, without_constant_ends
+from thalweg.optimise.products import turn_products
 from thalweg.optimise.rewrite import first_of, rewrite
 from thalweg.optimise.simplify import algebra, simplify
 from thalweg.optimise.stable import stable_values
@@ -42,4 +43,6 @@ def optimise(graph: Graph) -> Graph:
     graph = stable_values(graph)
     rule = first_of(folding(graph), algebra, merging())
     graph = without_constant_ends(rewrite(graph, rule))
-    return drop_unused(without_repeated_guards(graph))
+    graph = drop_unused(without_repeated_guards(graph))
+    turned = turn_products(graph)
+    return graph if turned is graph else merge_equal(turned)
