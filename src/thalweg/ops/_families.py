@@ -164,11 +164,19 @@ def piecewise_constant(
     ufunc: Any = None,
     domain: Domain = REALS,
     reason: str = "piecewise constant",
+    lower: Callable[..., Any] | str | None = None,
 ) -> Primitive:
     """Declare an elementwise operation whose derivative is zero wherever it exists."""
     zero = Zero(f"{gate or name} is {reason}")
     return elementwise(
-        name, value, (zero,) * operands, tex=tex, gate=gate, ufunc=ufunc, domain=domain
+        name,
+        value,
+        (zero,) * operands,
+        tex=tex,
+        gate=gate,
+        ufunc=ufunc,
+        domain=domain,
+        lower=lower,
     )
 
 

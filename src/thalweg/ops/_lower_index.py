@@ -16,6 +16,7 @@ __all__ = ["lower_add_at", "lower_getitem", "lower_setitem"]
 
 #: Along so many entries a comparison with a counter is cheaper than a gather between two loops.
 _PICKED = 64
+_BASIC = frozenset((int, slice, type(None), type(Ellipsis)))
 _MASK = "how many entries a mask chooses depends on its values"
 
 
@@ -287,10 +288,12 @@ def _picked(b: Any, x: Any, index: _Index, pick: _Pick) -> Any:
 
 def lower_getitem(b: Any, out: Any, x: Any, *arrays: Any, index: tuple[Any, ...]) -> Any:
     """x[index]."""
-    parts = _parts(b, index, arrays, x.ndim)
-    found = _take_apart(b, parts, x.shape)
-    if math.prod(out.shape) == 0:
+    masked = any(getattr(part, "kind", "") == "i1" for part in arrays)
+    if math.prod(out.shape) == 0 and not masked:  # a mask may choose some the next time
         return b.const(0, x.kind, out.shape)
+    if all(type(part) in _BASIC for part in index):
+        return b.basic_index(x, index)
+    found = _take_apart(b, _parts(b, index, arrays, x.ndim), x.shape)
     if x.size == 0:
         b.refuse("an index out of bounds")
     return _read(b, x, found)

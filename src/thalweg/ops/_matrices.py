@@ -7,14 +7,18 @@ t → L t R is pulled back by c → Lᵀ c Rᵀ, and t → L tᴴ R by c → con
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
 
 from thalweg.graph.node import Node
+from thalweg.graph.primitive import Primitive
+from thalweg.ops._reasons import LAPACK
 
 __all__ = [
     "adjoint",
+    "by_lapack",
     "conj",
     "diagonal_of",
     "hermitian_part",
@@ -31,6 +35,9 @@ __all__ = [
     "transposed",
     "upper",
 ]
+
+#: The record of a primitive that stays LAPACK's.
+by_lapack = functools.partial(Primitive, lower=LAPACK)
 
 
 def operand(x: Any) -> Any:

@@ -12,6 +12,7 @@ from thalweg.graph.kinds import Kind, Router, Scale, Wirtinger, Zero
 from thalweg.graph.node import Node
 from thalweg.graph.primitive import implements
 from thalweg.ops._families import elementwise, interval, piecewise_constant
+from thalweg.ops._lower_arithmetic import lower_clip, lower_power
 from thalweg.ops.normalise import safe_ratio
 
 POSITIVE = interval(0.0, np.inf, name="positive")
@@ -77,6 +78,7 @@ POWER = elementwise(
     tex="{{{0}}}^{{{1}}}",
     ufunc=np.power,
     domain=interval(0.1, np.inf, (-np.inf, np.inf)),
+    lower=lower_power,
 )
 FLOAT_POWER = elementwise(
     "float_power",
@@ -84,6 +86,7 @@ FLOAT_POWER = elementwise(
     (_power_base, _power_exponent),
     tex="{{{0}}}^{{{1}}}",
     domain=interval(0.1, np.inf, (-np.inf, np.inf)),
+    lower=lower_power,
 )
 SQUARE = elementwise("square", np.square, (lambda out, x: 2 * x,), tex="{{{0}}}^2")
 RECIPROCAL = elementwise(
@@ -170,6 +173,7 @@ CLIP = elementwise(
         0,
     ),
     tex=r"\operatorname{{clip}}({0}, {1}, {2})",
+    lower=lower_clip,
 )
 
 

@@ -6,6 +6,7 @@ as constant: the derivative with respect to it has no closed form.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -15,11 +16,13 @@ from thalweg.graph.kinds import Wirtinger
 from thalweg.graph.primitive import Primitive, implements
 from thalweg.ops._families import elementwise, interval
 from thalweg.ops._parameters import no_derivative
+from thalweg.ops._reasons import SPECIAL
 
 __all__: list[str] = []
 
 POSITIVE = interval(0.3, np.inf, name="positive")
 ORDER = interval(0.5, 2.0, (0.5, np.inf), name="order, positive")
+_by_scipy = functools.partial(elementwise, lower=SPECIAL)
 
 
 def _decay(x: Any) -> Any:
@@ -57,24 +60,24 @@ def _scaled_slope(series: tuple[float, ...], near: Any) -> Any:
 
 # ---- order 0 and 1 ------------------------------------------------------------------------
 
-J0: Primitive = elementwise("j0", sp.j0, (lambda out, x: -J1(x),), tex="J_0({0})")
-J1: Primitive = elementwise("j1", sp.j1, (lambda out, x: 0.5 * (J0(x) - JV(2, x)),), tex="J_1({0})")
-Y0: Primitive = elementwise("y0", sp.y0, (lambda out, x: -Y1(x),), tex="Y_0({0})", domain=POSITIVE)
-Y1: Primitive = elementwise(
+J0: Primitive = _by_scipy("j0", sp.j0, (lambda out, x: -J1(x),), tex="J_0({0})")
+J1: Primitive = _by_scipy("j1", sp.j1, (lambda out, x: 0.5 * (J0(x) - JV(2, x)),), tex="J_1({0})")
+Y0: Primitive = _by_scipy("y0", sp.y0, (lambda out, x: -Y1(x),), tex="Y_0({0})", domain=POSITIVE)
+Y1: Primitive = _by_scipy(
     "y1", sp.y1, (lambda out, x: 0.5 * (Y0(x) - YV(2, x)),), tex="Y_1({0})", domain=POSITIVE
 )
-I0: Primitive = elementwise("i0", sp.i0, (lambda out, x: I1(x),), tex="I_0({0})")
-I1: Primitive = elementwise(
+I0: Primitive = _by_scipy("i0", sp.i0, (lambda out, x: I1(x),), tex="I_0({0})")
+I1: Primitive = _by_scipy(
     "i1", sp.i1, (lambda out, x: 0.5 * (I0(x) + IV(2, _normal(x))),), tex="I_1({0})"
 )
-I0E: Primitive = elementwise(
+I0E: Primitive = _by_scipy(
     "i0e",
     sp.i0e,
     (_scaled_slope((-1 / 2, -1 / 8, -1 / 8, -25 / 128), lambda out, x: I1E(x) - _decay(x) * out),),
     tex="e^{{-|{0}|}} I_0({0})",
     domain=POSITIVE,
 )
-I1E: Primitive = elementwise(
+I1E: Primitive = _by_scipy(
     "i1e",
     sp.i1e,
     (
@@ -86,18 +89,18 @@ I1E: Primitive = elementwise(
     tex="e^{{-|{0}|}} I_1({0})",
     domain=POSITIVE,
 )
-K0: Primitive = elementwise("k0", sp.k0, (lambda out, x: -K1(x),), tex="K_0({0})", domain=POSITIVE)
-K1: Primitive = elementwise(
+K0: Primitive = _by_scipy("k0", sp.k0, (lambda out, x: -K1(x),), tex="K_0({0})", domain=POSITIVE)
+K1: Primitive = _by_scipy(
     "k1", sp.k1, (lambda out, x: -0.5 * (K0(x) + KV(2, x)),), tex="K_1({0})", domain=POSITIVE
 )
-K0E: Primitive = elementwise(
+K0E: Primitive = _by_scipy(
     "k0e",
     sp.k0e,
     (_scaled_slope((-1 / 2, 1 / 8, -1 / 8, 25 / 128), lambda out, x: out - K1E(x)),),
     tex="e^{0} K_0({0})",
     domain=POSITIVE,
 )
-K1E: Primitive = elementwise(
+K1E: Primitive = _by_scipy(
     "k1e",
     sp.k1e,
     (
@@ -115,7 +118,7 @@ K1E: Primitive = elementwise(
 def _of_order(name: str, ufunc: np.ufunc, partial: Any, tex: str) -> Primitive:
     """A Bessel function of order v (a constant) and argument x."""
     order = no_derivative(name, "its order")
-    return elementwise(name, ufunc, (order, partial), tex=tex, domain=ORDER)
+    return _by_scipy(name, ufunc, (order, partial), tex=tex, domain=ORDER)
 
 
 JV: Primitive = _of_order(
@@ -147,11 +150,11 @@ KVE: Primitive = _of_order(
     lambda out, v, x: out - 0.5 * (KVE(v - 1, x) + KVE(v + 1, x)),
     "e^{1} K_{0}({1})",
 )
-YN: Primitive = elementwise(
+YN: Primitive = _by_scipy(
     "yn", sp.yn, (no_derivative("yn", "its order"),
     lambda out, n, x: 0.5 * (YV(n - 1, x) - YV(n + 1, x))), tex="Y_{0}({1})", domain=ORDER,
 )  # fmt: skip
-KN: Primitive = elementwise(
+KN: Primitive = _by_scipy(
     "kn", sp.kn, (no_derivative("kn", "its order"),
     lambda out, n, x: -0.5 * (KV(n - 1, x) + KV(n + 1, x))), tex="K_{0}({1})", domain=ORDER,
 )  # fmt: skip
@@ -168,7 +171,7 @@ HANKEL2: Primitive = _of_order(
     "H^{{(2)}}_{0}({1})",
 )
 
-NUMPY_I0: Primitive = elementwise(
+NUMPY_I0: Primitive = _by_scipy(
     "np.i0", lambda x: np.i0(x)[()], (lambda out, x: I1(x),), gate="i0", tex="I_0({0})"
 )
 

@@ -12,6 +12,8 @@ from thalweg.graph.kinds import Router
 from thalweg.graph.node import Node
 from thalweg.graph.primitive import implements
 from thalweg.ops._families import elementwise, interval, piecewise_constant
+from thalweg.ops._lower_arithmetic import lower_invert, lower_round
+from thalweg.ops._reasons import INTEGER as RARE
 
 BOOLEAN = "boolean: no derivative passes a comparison"
 
@@ -46,14 +48,14 @@ LOGICAL = [
     )
 ]
 INTEGER = [
-    piecewise_constant(name, getattr(np, name), count, tex=tex, reason="a bit operation")
-    for name, count, tex in (
-        ("bitwise_and", 2, r"{0} \,\&\, {1}"),
-        ("bitwise_or", 2, r"{0} \,|\, {1}"),
-        ("bitwise_xor", 2, r"{0} \oplus {1}"),
-        ("invert", 1, r"\sim {0}"),
-        ("left_shift", 2, r"{0} \ll {1}"),
-        ("right_shift", 2, r"{0} \gg {1}"),
+    piecewise_constant(name, getattr(np, name), count, tex=tex, reason="a bit operation", lower=low)
+    for name, count, tex, low in (
+        ("bitwise_and", 2, r"{0} \,\&\, {1}", None),
+        ("bitwise_or", 2, r"{0} \,|\, {1}", None),
+        ("bitwise_xor", 2, r"{0} \oplus {1}", None),
+        ("invert", 1, r"\sim {0}", lower_invert),
+        ("left_shift", 2, r"{0} \ll {1}", RARE),
+        ("right_shift", 2, r"{0} \gg {1}", RARE),
     )
 ]
 BETWEEN_INTEGERS = interval(0.1, 0.9, name="between two integers")
@@ -72,6 +74,7 @@ ROUND = piecewise_constant(
     1,
     tex=r"\operatorname{{round}}({0})",
     domain=interval(0.1, 0.4, name="between two halves"),
+    lower=lower_round,
 )
 
 

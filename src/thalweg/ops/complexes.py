@@ -10,14 +10,26 @@ from thalweg.errors import NoRuleError
 from thalweg.graph.kinds import Diagonal, Wirtinger
 from thalweg.graph.primitive import implements
 from thalweg.ops._families import elementwise
+from thalweg.ops._lower_arithmetic import lower_imag, lower_real
 
 CONJ = elementwise(
-    "conjugate", np.conjugate, (Wirtinger(0.0, 1.0),), gate="conj", tex=r"\overline{{{0}}}"
+    "conjugate",
+    np.conjugate,
+    (Wirtinger(0.0, 1.0),),
+    gate="conj",
+    tex=r"\overline{{{0}}}",
+    lower=lower_real,
 )
 # d real(z) = Re(1 · dz), d imag(z) = Re(−i · dz): a real end keeps the real part.
-REAL = elementwise("real", lambda x: np.real(x)[()], (1,), tex=r"\operatorname{{Re}} {0}")
+REAL = elementwise(
+    "real", lambda x: np.real(x)[()], (1,), tex=r"\operatorname{{Re}} {0}", lower=lower_real
+)
 IMAG = elementwise(
-    "imag", lambda x: np.imag(x)[()], (Diagonal(-1j),), tex=r"\operatorname{{Im}} {0}"
+    "imag",
+    lambda x: np.imag(x)[()],
+    (Diagonal(-1j),),
+    tex=r"\operatorname{{Im}} {0}",
+    lower=lower_imag,
 )
 
 

@@ -17,6 +17,7 @@ from thalweg.graph.primitive import (
     implements_ufunc_method,
     register,
 )
+from thalweg.ops._reasons import SCAN
 from thalweg.ops.shape import astype
 
 __all__: list[str] = []
@@ -95,6 +96,7 @@ RECURRENCE: Primitive = register(
         local=_recurrence_local,
         labels=Labels("recurrence", r"s_k = {0}_k s_{{k-1}} + {1}_k"),
         batch=_batch_recurrence,
+        lower=SCAN,
     )
 )
 
@@ -112,6 +114,7 @@ def _cumulative(name: str, value: Callable[..., Any], local: Callable[..., Kind]
             batch=lambda operands, batched, params: primitive(
                 *operands, **{**params, "axis": params["axis"] + 1}
             ),
+            lower=SCAN,
         )
     )
     return primitive

@@ -3,12 +3,11 @@
 Formulas: Giles (2008); Seeger et al. (2017); Townsend (2016, SVD); Walter and Lehmann (2018, QR).
 
 Conventions: of an operand that NumPy takes as Hermitian it reads one triangle, and the derivative
-is that of this function: the gradient stands in the triangle that is read, the other one is zero,
-as differences say; ``(a + a.T) / 2`` gives it among symmetric matrices. Factors determined only up
-to a phase or a rotation (eigen- and singular vectors, columns of a full basis beyond the rank) move
-along the shortest way: right for functions that do not depend on that freedom. At repeated
-eigenvalues or singular values those of the vectors do not exist: inf or nan. The values alone stay
-finite. In a pull ``ᵀ`` is the plain transpose.
+is that of this function: it stands in the triangle that is read, the other one is zero, as
+differences say; ``(a + a.T) / 2`` gives it among symmetric matrices. Factors determined only up to
+a phase or a rotation (vectors, columns of a full basis beyond the rank) move the shortest way:
+right for functions that do not depend on that freedom. At repeated eigenvalues or singular values
+those of the vectors do not exist: inf or nan. Values stay finite. ``ᵀ`` is the plain transpose.
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ from thalweg.graph.kinds import Custom, Kind, Zero
 from thalweg.graph.primitive import Labels, Primitive, implements, register
 from thalweg.ops._matrices import (
     adjoint,
+    by_lapack,
     conj,
     diagonal_of,
     hermitian_part,
@@ -88,7 +88,7 @@ def _cholesky_local(i: int, out: Any, a: Any, upper: bool) -> Kind:
 
 
 CHOLESKY: Primitive = register(
-    Primitive(
+    by_lapack(
         name="cholesky",
         value=lambda a, upper: np.linalg.cholesky(a, upper=upper),
         local=_cholesky_local,
@@ -126,7 +126,7 @@ def _eigh_local(i: int, out: Any, a: Any, UPLO: str) -> Kind:
 
 
 EIGH: Primitive = register(
-    Primitive(
+    by_lapack(
         name="eigh",
         value=lambda a, UPLO: tuple(np.linalg.eigh(a, UPLO)),
         local=_eigh_local,
@@ -153,7 +153,7 @@ def _eigvalsh_local(i: int, out: Any, a: Any, UPLO: Any) -> Kind:
 
 
 EIGVALSH: Primitive = register(
-    Primitive(
+    by_lapack(
         name="eigvalsh",
         value=lambda a, UPLO: np.linalg.eigvalsh(a, UPLO),
         local=_eigvalsh_local,
@@ -193,7 +193,7 @@ def _eig_local(i: int, out: Any, a: Any) -> Kind:
 
 
 EIG: Primitive = register(
-    Primitive(
+    by_lapack(
         name="eig",
         value=lambda a: tuple(np.linalg.eig(a)),
         local=_eig_local,
@@ -223,7 +223,7 @@ def _order_value(found: Any, wanted: Any) -> Any:
 
 
 _ORDER: Primitive = register(
-    Primitive(
+    by_lapack(
         name="eigenvalue_order",
         value=_order_value,
         local=lambda i, out, found, wanted: Zero("an order is piecewise constant"),
@@ -245,7 +245,7 @@ def _eigvals_local(i: int, out: Any, a: Any) -> Kind:
 
 
 EIGVALS: Primitive = register(
-    Primitive(
+    by_lapack(
         name="eigvals",
         value=lambda a: np.linalg.eigvals(a),
         local=_eigvals_local,
@@ -343,7 +343,7 @@ def _svd_local(i: int, out: Any, a: Any, full_matrices: bool, hermitian: bool) -
 
 
 SVD: Primitive = register(
-    Primitive(
+    by_lapack(
         name="svd",
         value=lambda a, full_matrices, hermitian: tuple(
             np.linalg.svd(a, full_matrices, hermitian=hermitian)
@@ -371,7 +371,7 @@ def _svdvals_local(i: int, out: Any, a: Any, hermitian: bool) -> Kind:
 
 
 SVDVALS: Primitive = register(
-    Primitive(
+    by_lapack(
         name="svdvals",
         value=lambda a, hermitian: np.linalg.svd(a, compute_uv=False, hermitian=hermitian),
         local=_svdvals_local,
@@ -471,7 +471,7 @@ def _qr_local(i: int, out: Any, a: Any, mode: str) -> Kind:
 
 
 QR: Primitive = register(
-    Primitive(
+    by_lapack(
         name="qr",
         value=lambda a, mode: tuple(np.linalg.qr(a, mode)),
         local=_qr_local,
@@ -481,7 +481,7 @@ QR: Primitive = register(
     )
 )
 QR_R: Primitive = register(
-    Primitive(
+    by_lapack(
         name="qr_r",
         value=lambda a, mode: np.linalg.qr(a, mode),
         local=_qr_local,

@@ -17,6 +17,7 @@ from thalweg.errors import NoRuleError
 from thalweg.graph.kinds import Custom, Kind
 from thalweg.graph.primitive import Labels, Primitive, implements, register
 from thalweg.ops._matrices import conj
+from thalweg.ops._reasons import FFT as REASON
 
 __all__: list[str] = []
 
@@ -52,6 +53,7 @@ def _transform(
             local=local,
             labels=Labels(name, tex),
             batch=batch,
+            lower=REASON,
         )
     )
     return primitive

@@ -9,6 +9,8 @@ import numpy as np
 from thalweg.graph.kinds import Router, Zero
 from thalweg.graph.primitive import implements
 from thalweg.ops._families import elementwise, interval, piecewise_constant
+from thalweg.ops._lower_arithmetic import lower_fraction
+from thalweg.ops._reasons import BITS, INTEGER
 
 __all__: list[str] = []
 
@@ -40,15 +42,22 @@ NEXTAFTER = elementwise(
     np.nextafter,
     (1, Zero("only the direction of the second operand counts")),
     tex=r"\operatorname{{nextafter}}({0}, {1})",
+    lower=BITS,
 )
 SPACING = piecewise_constant(
-    "spacing", np.spacing, 1, tex=r"\operatorname{{ulp}}({0})", domain=interval(1.1, 1.9)
+    "spacing",
+    np.spacing,
+    1,
+    tex=r"\operatorname{{ulp}}({0})",
+    domain=interval(1.1, 1.9),
+    lower=BITS,
 )
 LDEXP = elementwise(
     "ldexp",
     np.ldexp,
     (lambda out, x, n: np.ldexp(1.0, n), Zero("the exponent is an integer")),
     tex=r"{0} \cdot 2^{{{1}}}",
+    lower=BITS,
 )
 EXPONENT = piecewise_constant(
     "frexp_exponent",
@@ -58,6 +67,7 @@ EXPONENT = piecewise_constant(
     tex=r"\operatorname{{exponent}}({0})",
     domain=interval(1.1, 1.9),
     reason="an integer",
+    lower=BITS,
 )
 MANTISSA = elementwise(
     "frexp_mantissa",
@@ -66,6 +76,7 @@ MANTISSA = elementwise(
     gate="mantissa",
     tex=r"\operatorname{{mantissa}}({0})",
     domain=interval(1.1, 1.9),
+    lower=BITS,
 )
 FRACTION = elementwise(
     "modf_fraction",
@@ -74,17 +85,16 @@ FRACTION = elementwise(
     gate="fraction",
     tex=r"\operatorname{{fraction}}({0})",
     domain=interval(0.1, 0.9, name="between two integers"),
+    lower=lower_fraction,
 )
-GCD = piecewise_constant(
-    "gcd", np.gcd, 2, tex=r"\gcd({0}, {1})", reason="a function of integers"
-)  # fmt: skip
-LCM = piecewise_constant(
-    "lcm", np.lcm, 2, tex=r"\operatorname{{lcm}}({0}, {1})", reason="a function of integers"
+GCD, LCM, BITWISE_COUNT = (
+    piecewise_constant(name, getattr(np, name), count, tex=tex, reason=reason, lower=INTEGER)
+    for name, count, tex, reason in (
+        ("gcd", 2, r"\gcd({0}, {1})", "a function of integers"),
+        ("lcm", 2, r"\operatorname{{lcm}}({0}, {1})", "a function of integers"),
+        ("bitwise_count", 1, r"\operatorname{{popcount}}({0})", "a bit operation"),
+    )
 )
-BITWISE_COUNT = piecewise_constant(
-    "bitwise_count", np.bitwise_count, 1, tex=r"\operatorname{{popcount}}({0})",
-    reason="a bit operation",
-)  # fmt: skip
 
 
 @implements(np.frexp)

@@ -22,6 +22,7 @@ from thalweg.graph.kinds import Chain, Custom, Kind, MatMulLeft, MatMulRight, Su
 from thalweg.graph.primitive import Labels, Primitive, implements, register
 from thalweg.ops._families import align_batched
 from thalweg.ops._matrices import (
+    by_lapack,
     diagonal_of,
     operand,
     transposed,
@@ -45,7 +46,7 @@ def _solve_local(i: int, out: Any, a: Any, b: Any) -> Kind:
 
 
 SOLVE: Primitive = register(
-    Primitive(
+    by_lapack(
         name="solve",
         value=lambda a, b: np.linalg.solve(a, b),
         local=_solve_local,
@@ -66,7 +67,7 @@ def solve(a: Any, b: Any) -> Any:
 # ---- A⁻¹ ------------------------------------------------------------------------------------
 
 INV: Primitive = register(
-    Primitive(
+    by_lapack(
         name="inv",
         value=lambda a: np.linalg.inv(a),
         # dY = −Y dA Y
@@ -120,7 +121,7 @@ def _inner(x: Any, y: Any) -> Any:
 
 
 COFACTOR: Primitive = register(
-    Primitive(
+    by_lapack(
         name="cofactor",
         value=_cofactor_value,
         local=_cofactor_local,
@@ -153,7 +154,7 @@ def _turned(a: Any, rows: int, columns: int) -> Any:
 
 
 DET: Primitive = register(
-    Primitive(
+    by_lapack(
         name="det",
         value=lambda a: np.linalg.det(a),
         # d det = Σ cofactor · dA
@@ -191,7 +192,7 @@ def _slogdet_local(i: int, out: Any, a: Any) -> Kind:
 
 
 SLOGDET: Primitive = register(
-    Primitive(
+    by_lapack(
         name="slogdet",
         value=lambda a: tuple(np.linalg.slogdet(a)),
         local=_slogdet_local,
@@ -266,7 +267,7 @@ def cond(x: Any, p: Any = None) -> Any:
 
 
 MATRIX_RANK: Primitive = register(
-    Primitive(
+    by_lapack(
         name="matrix_rank",
         value=lambda a, tol, rtol, hermitian: np.asarray(
             np.linalg.matrix_rank(a, tol, hermitian, rtol=rtol)

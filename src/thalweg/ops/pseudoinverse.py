@@ -16,6 +16,7 @@ from thalweg.graph.node import Node
 from thalweg.graph.primitive import Labels, Primitive, implements, register
 from thalweg.ops._matrices import (
     adjoint,
+    by_lapack,
     conj,
     diagonal_of,
     mirror,
@@ -111,7 +112,7 @@ def _pinv_local(i: int, out: Any, a: Any, cutoff: Any, hermitian: bool) -> Kind:
 
 
 PINV: Primitive = register(
-    Primitive(
+    by_lapack(
         name="pinv",
         value=lambda a, cutoff, hermitian: np.linalg.pinv(a, cutoff, hermitian),
         local=_pinv_local,
@@ -203,7 +204,7 @@ def _lstsq_value(a: Any, b: Any, rcond: Any) -> tuple[Any, ...]:
 
 
 LSTSQ: Primitive = register(
-    Primitive(
+    by_lapack(
         name="lstsq",
         value=_lstsq_value,
         local=_lstsq_local,

@@ -12,7 +12,6 @@ from thalweg.errors import NoRuleError
 from thalweg.graph.kinds import Put, Take
 from thalweg.graph.node import Node, constant
 from thalweg.graph.primitive import Labels, Primitive, implements, register
-from thalweg.graph.spec import Spec
 from thalweg.ops._families import static
 from thalweg.ops.joining import lower_joined
 from thalweg.ops.shape import astype
@@ -195,16 +194,13 @@ def insert(arr: Any, obj: Any, values: Any, axis: Any = None) -> Any:
 
 
 def _lower_pad(b: Any, out: Any, x: Any, widths: Any, constants: Any) -> Any:
-    for axis, (width, pair) in enumerate(zip(widths, constants, strict=True)):
-        sides = [
-            b.broadcast(
-                b.tensor(np.asarray(constant).item(), out.dtype), _resized(x.shape, axis, n)
-            )
-            for n, constant in zip(width, pair, strict=True)
-        ]
-        shape = _resized(x.shape, axis, x.shape[axis] + sum(width))
-        x = lower_joined(b, Spec(shape, out.dtype), [sides[0], x, sides[1]], axis)
-    return x
+    levels = {np.asarray(constant, out.dtype).item() for pair in constants for constant in pair}
+    if len(levels) > 1:
+        b.refuse("it pads with different numbers")
+    strides = b.strides(out.shape)
+    start = sum(low * step for (low, _), step in zip(widths, strides, strict=True))
+    around = b.const(levels.pop(), x.kind, out.shape)
+    return b.assemble(around, [(x, strides, start)], out.shape, x.kind) if x.size else around
 
 
 PAD: Primitive = register(

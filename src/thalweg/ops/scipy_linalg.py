@@ -19,6 +19,7 @@ from thalweg.graph.primitive import Labels, Primitive, register
 from thalweg.ops._families import align_batched
 from thalweg.ops._matrices import (
     adjoint,
+    by_lapack,
     conj,
     hermitian_part,
     mirror,
@@ -73,7 +74,7 @@ def _mirror_local(i: int, out: Any, a: Any, is_lower: bool, hermitian: bool) -> 
 
 
 MIRROR: Primitive = register(
-    Primitive(
+    by_lapack(
         name="mirror",
         value=mirror,
         local=_mirror_local,
@@ -151,7 +152,7 @@ def _lu_local(i: int, out: Any, a: Any) -> Kind:
 
 
 LU_FACTOR: Primitive = register(
-    Primitive(
+    by_lapack(
         name="lu_factor",
         value=_lu_value,
         local=_lu_local,
@@ -174,7 +175,7 @@ def _permutation_value(pivots: Any, rows: int) -> Any:
 
 
 PERMUTATION: Primitive = register(
-    Primitive(
+    by_lapack(
         name="permutation",
         value=_permutation_value,
         local=lambda i, out, pivots, rows: Zero("pivots are integers"),
@@ -215,7 +216,7 @@ def _sylvester_local(i: int, out: Any, a: Any, b: Any, q: Any) -> Kind:
 
 
 SYLVESTER: Primitive = register(
-    Primitive(
+    by_lapack(
         name="sylvester",
         value=_sylvester_value,
         local=_sylvester_local,
@@ -244,7 +245,7 @@ def _corner(x: Any) -> Any:
 
 
 EXPM: Primitive = register(
-    Primitive(
+    by_lapack(
         name="expm",
         value=lambda a: _each(lambda a: _sl.expm(a) if a.size else np.array(a), a),
         local=lambda i, out, a: Custom(
@@ -294,7 +295,7 @@ def _frechet_local(i: int, out: Any, a: Any, e: Any) -> Kind:
 
 
 EXPM_FRECHET: Primitive = register(
-    Primitive(
+    by_lapack(
         name="expm_frechet",
         value=_frechet_value,
         local=_frechet_local,
@@ -314,7 +315,7 @@ def _logm_value(a: Any) -> Any:
 
 
 LOGM: Primitive = register(
-    Primitive(
+    by_lapack(
         name="logm",
         value=_logm_value,
         local=lambda i, out, a: Custom(
@@ -327,7 +328,7 @@ LOGM: Primitive = register(
     )
 )
 SQRTM: Primitive = register(
-    Primitive(
+    by_lapack(
         name="sqrtm",
         value=lambda a: _each(lambda a: _sl.sqrtm(a) if a.size else np.array(a), a),
         # X X = A: X dX + dX X = dA
@@ -369,7 +370,7 @@ def _unitary_local(i: int, out: Any, a: Any) -> Kind:
 
 
 UNITARY: Primitive = register(
-    Primitive(
+    by_lapack(
         name="unitary_factor",
         value=lambda a: _each(lambda a: _sl.polar(a)[0] if a.size else np.array(a), a),
         local=_unitary_local,

@@ -13,6 +13,7 @@ from thalweg.graph.kinds import IDENTITY, Custom, Kind
 from thalweg.graph.node import Node
 from thalweg.graph.primitive import Labels, Primitive, implements, register
 from thalweg.ops._families import static
+from thalweg.ops._reasons import SCAN
 from thalweg.ops.index import getitem
 from thalweg.ops.reduce import NOT_GIVEN
 from thalweg.ops.shape import astype
@@ -186,6 +187,7 @@ UNWRAP: Primitive = register(
         batch=lambda operands, batched, params: UNWRAP(
             *operands, **{**params, "axis": params["axis"] + 1}
         ),
+        lower=SCAN,
     )
 )
 
@@ -264,6 +266,21 @@ def _convolve_local(i: int, out: Any, a: Any, v: Any, mode: str) -> Kind:
     return Custom(push, pull, "convolution")
 
 
+def _lower_convolve(b: Any, out: Any, x: Any, v: Any, mode: str) -> Any:
+    """Σ_j v_j x_{k−j}: windows of x (with zeros around it for "full") times v reversed."""
+    x, v = b.tensor(x, out.dtype), b.tensor(v, out.dtype)
+    if x.kind == "i1":
+        b.refuse("a convolution of conditions")
+    x, v = (x, v) if x.shape[0] >= v.shape[0] else (v, x)
+    n, (k,) = v.shape[0], out.shape
+    if mode == "full":
+        zeros = b.const(0, x.kind, (x.shape[0] + 2 * (n - 1),))
+        x = b.assemble(zeros, [(x, (1,), n - 1)], zeros.shape, x.kind)
+    windows = b.view(b.copy(x), (n, k), (1, 1), 0)
+    reversed_v = b.basic_index(v, (slice(None, None, -1), None))
+    return b.reduce("add", b.multiply(windows, reversed_v), (0,))
+
+
 #: Of a sequence with one that is not longer: all of it, or where they overlap completely.
 CONVOLVE: Primitive = register(
     Primitive(
@@ -272,6 +289,7 @@ CONVOLVE: Primitive = register(
         local=_convolve_local,
         labels=Labels("convolve", r"{0} * {1}"),
         batch="NumPy convolves one pair of sequences at a time",
+        lower=_lower_convolve,
     )
 )
 

@@ -179,6 +179,7 @@ UNIQUE_INDEX: Primitive = register(
         local=lambda i, out, x, **options: Zero(_INDEX),
         labels=Labels("unique", r"\operatorname{{unique}}({0})"),
         batch="the number of different values differs an example",
+        lower=SORTING,
     )
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -9,9 +10,12 @@ import numpy as np
 import scipy.special as sp
 
 from thalweg.graph.primitive import Primitive
+from thalweg.ops import _lower_special as native
 from thalweg.ops import bessel  # noqa: F401 - registers its rules with ours
 from thalweg.ops._families import elementwise, interval, piecewise_constant
+from thalweg.ops._lower_arithmetic import alias, through_double
 from thalweg.ops._parameters import no_derivative
+from thalweg.ops._reasons import SPECIAL
 
 __all__ = ["POLYGAMMA", "ZETA"]
 
@@ -20,6 +24,8 @@ UNIT = interval(0.0, 1.0, name="(0, 1)")
 SHAPES = interval(0.3, 2.0, (0.2, np.inf), name="shape, positive")
 TWO_OVER_ROOT_PI = 2 / math.sqrt(math.pi)
 ROOT_TWO_PI = math.sqrt(2 * math.pi)
+
+_by_scipy = functools.partial(elementwise, lower=SPECIAL)
 
 # ---- error functions ----------------------------------------------------------------------
 
@@ -64,25 +70,29 @@ def _dawsn_slope(out: Any, x: Any) -> Any:
     return np.where(far, -0.5 * _tail(np.where(far, x, 25.0), 1), slope)
 
 
-ERFCX = elementwise("erfcx", sp.erfcx, (_erfcx_slope,), tex=r"\operatorname{{erfcx}}({0})")
-ERFI = elementwise(
+ERFCX = _by_scipy("erfcx", sp.erfcx, (_erfcx_slope,), tex=r"\operatorname{{erfcx}}({0})")
+ERFI = _by_scipy(
     "erfi", sp.erfi, (lambda out, x: TWO_OVER_ROOT_PI * np.exp(x * x),),
     tex=r"\operatorname{{erfi}}({0})",
 )  # fmt: skip
-DAWSN = elementwise("dawsn", sp.dawsn, (_dawsn_slope,), tex="D({0})")
-WOFZ = elementwise(
+DAWSN = _by_scipy("dawsn", sp.dawsn, (_dawsn_slope,), tex="D({0})")
+WOFZ = _by_scipy(
     "wofz", sp.wofz, (lambda out, z: 1j * TWO_OVER_ROOT_PI - 2 * z * out,), tex="w({0})"
 )
-ERFINV = elementwise(
+ERFINV = _by_scipy(
     "erfinv", sp.erfinv, (lambda out, y: np.exp(out * out) / TWO_OVER_ROOT_PI,),
     tex=r"\operatorname{{erf}}^{{-1}}({0})", domain=interval(-1.0, 1.0),
 )  # fmt: skip
-ERFCINV = elementwise(
+ERFCINV = _by_scipy(
     "erfcinv", sp.erfcinv, (lambda out, y: np.exp(out * out) / -TWO_OVER_ROOT_PI,),
     tex=r"\operatorname{{erfc}}^{{-1}}({0})", domain=interval(0.0, 2.0),
 )  # fmt: skip
 NDTR = elementwise(
-    "ndtr", sp.ndtr, (lambda out, x: np.exp(-0.5 * x * x) / ROOT_TWO_PI,), tex=r"\Phi({0})"
+    "ndtr",
+    sp.ndtr,
+    (lambda out, x: np.exp(-0.5 * x * x) / ROOT_TWO_PI,),
+    tex=r"\Phi({0})",
+    lower=through_double(native.normal_distribution),
 )
 
 
@@ -93,12 +103,12 @@ def _log_ndtr_slope(out: Any, x: Any) -> Any:
     return np.where(low, below, np.exp(-0.5 * x * x - out) / ROOT_TWO_PI)
 
 
-LOG_NDTR = elementwise("log_ndtr", sp.log_ndtr, (_log_ndtr_slope,), tex=r"\log \Phi({0})")
-NDTRI = elementwise(
+LOG_NDTR = _by_scipy("log_ndtr", sp.log_ndtr, (_log_ndtr_slope,), tex=r"\log \Phi({0})")
+NDTRI = _by_scipy(
     "ndtri", sp.ndtri, (lambda out, p: ROOT_TWO_PI * np.exp(0.5 * out * out),),
     tex=r"\Phi^{{-1}}({0})", domain=UNIT,
 )  # fmt: skip
-OWENS_T = elementwise(
+OWENS_T = _by_scipy(
     "owens_t",
     sp.owens_t,
     (
@@ -111,35 +121,66 @@ OWENS_T = elementwise(
 # ---- logistic, logarithms, entropies ------------------------------------------------------
 
 EXPIT: Primitive = elementwise(
-    "expit", sp.expit, (lambda out, x: out * EXPIT(-x),), gate="sigmoid", tex=r"\sigma({0})"
+    "expit",
+    sp.expit,
+    (lambda out, x: out * EXPIT(-x),),
+    gate="sigmoid",
+    tex=r"\sigma({0})",
+    lower=alias("sigmoid"),
 )
 LOG_EXPIT = elementwise(
-    "log_expit", sp.log_expit, (lambda out, x: EXPIT(-x),), tex=r"\log \sigma({0})"
+    "log_expit",
+    sp.log_expit,
+    (lambda out, x: EXPIT(-x),),
+    tex=r"\log \sigma({0})",
+    lower=alias("log_sigmoid"),
 )
 LOGIT = elementwise(
     "logit", sp.logit, (lambda out, x: 1 / (x * (1 - x)),), tex=r"\operatorname{{logit}}({0})",
     domain=UNIT,
+    lower=through_double(native.logit),
 )  # fmt: skip
 LOG1P = elementwise(
     "special.log1p", sp.log1p, (lambda out, x: 1 / (1 + x),), gate="log1p", tex=r"\log(1 + {0})",
     domain=interval(-1.0, np.inf),
+    lower=alias("log1p"),
 )  # fmt: skip
 EXPM1 = elementwise(
-    "special.expm1", sp.expm1, (lambda out, x: np.exp(x),), gate="expm1", tex="e^{{{0}}} - 1"
+    "special.expm1",
+    sp.expm1,
+    (lambda out, x: np.exp(x),),
+    gate="expm1",
+    tex="e^{{{0}}} - 1",
+    lower=alias("expm1"),
 )
 EXP2 = elementwise(
-    "special.exp2", sp.exp2, (lambda out, x: np.log(2.0) * out,), gate="exp2", tex="2^{{{0}}}"
+    "special.exp2",
+    sp.exp2,
+    (lambda out, x: np.log(2.0) * out,),
+    gate="exp2",
+    tex="2^{{{0}}}",
+    lower=alias("exp2"),
 )
-EXP10 = elementwise("exp10", sp.exp10, (lambda out, x: np.log(10.0) * out,), tex="10^{{{0}}}")
+EXP10 = _by_scipy("exp10", sp.exp10, (lambda out, x: np.log(10.0) * out,), tex="10^{{{0}}}")
 CBRT = elementwise(
     "special.cbrt", sp.cbrt, (lambda out, x: 1 / (3 * out * out),), gate="cbrt",
     tex=r"\sqrt[3]{{{0}}}", domain=POSITIVE,
+    lower=alias("cbrt"),
 )  # fmt: skip
-COSM1 = elementwise("cosm1", sp.cosm1, (lambda out, x: -np.sin(x),), tex=r"\cos {0} - 1")
-SINDG: Primitive = elementwise(
-    "sindg", sp.sindg, (lambda out, x: np.pi / 180 * COSDG(x),), tex=r"\sin {0}^\circ"
+COSM1 = elementwise(
+    "cosm1",
+    sp.cosm1,
+    (lambda out, x: -np.sin(x),),
+    tex=r"\cos {0} - 1",
+    lower=through_double(native.cosine_less_1),
 )
-COSDG: Primitive = elementwise(
+SINDG: Primitive = _by_scipy(
+    "sindg",
+    sp.sindg,
+    (lambda out, x: np.pi / 180 * COSDG(x),),
+    tex=r"\sin {0}^\circ",
+)
+COSDG: Primitive = _by_scipy(
     "cosdg", sp.cosdg, (lambda out, x: -np.pi / 180 * SINDG(x),), tex=r"\cos {0}^\circ"
 )
 XLOGY = elementwise(
@@ -166,7 +207,12 @@ def safe_quotient(x: Any, y: Any) -> Any:
 
 
 ENTR = elementwise(
-    "entr", sp.entr, (lambda out, x: -np.log(x) - 1,), tex=r"-{0} \log {0}", domain=POSITIVE
+    "entr",
+    sp.entr,
+    (lambda out, x: -np.log(x) - 1,),
+    tex=r"-{0} \log {0}",
+    domain=POSITIVE,
+    lower=through_double(native.entropy),
 )
 REL_ENTR = elementwise(
     "rel_entr",
@@ -174,6 +220,7 @@ REL_ENTR = elementwise(
     (lambda out, x, y: np.log(x / y) + 1, lambda out, x, y: -safe_quotient(x, y)),
     tex=r"{0} \log \frac{{{0}}}{{{1}}}",
     domain=POSITIVE,
+    lower=through_double(native.relative_entropy),
 )
 KL_DIV = elementwise(
     "kl_div",
@@ -181,6 +228,7 @@ KL_DIV = elementwise(
     (lambda out, x, y: np.log(x / y), lambda out, x, y: 1 - safe_quotient(x, y)),
     tex=r"\operatorname{{kl}}({0}, {1})",
     domain=POSITIVE,
+    lower=through_double(native.kl_divergence),
 )
 
 # ---- gamma and its relatives --------------------------------------------------------------
@@ -194,39 +242,44 @@ def _polygamma_next(out: Any, n: Any, x: Any) -> Any:
     return POLYGAMMA(n + 1, x)
 
 
-GAMMA: Primitive = elementwise(
+GAMMA: Primitive = _by_scipy(
     "gamma", sp.gamma, (lambda out, x: out * PSI(x),), tex=r"\Gamma({0})", domain=POSITIVE
 )
-GAMMALN: Primitive = elementwise(
+GAMMALN: Primitive = _by_scipy(
     "gammaln", sp.gammaln, (lambda out, x: PSI(x),), tex=r"\log \Gamma({0})", domain=POSITIVE
 )
-LOGGAMMA: Primitive = elementwise(
+LOGGAMMA: Primitive = _by_scipy(
     "loggamma", sp.loggamma, (lambda out, x: PSI(x),), tex=r"\log \Gamma({0})", domain=POSITIVE
 )
-RGAMMA: Primitive = elementwise(
+RGAMMA: Primitive = _by_scipy(
     "rgamma", sp.rgamma, (lambda out, x: -out * PSI(x),), tex=r"1 / \Gamma({0})", domain=POSITIVE
 )
 GAMMASGN = piecewise_constant(
-    "gammasgn", sp.gammasgn, 1, tex=r"\operatorname{{sign}} \Gamma({0})", domain=POSITIVE
+    "gammasgn",
+    sp.gammasgn,
+    1,
+    tex=r"\operatorname{{sign}} \Gamma({0})",
+    domain=POSITIVE,
+    lower=SPECIAL,
 )
-PSI: Primitive = elementwise(
+PSI: Primitive = _by_scipy(
     "psi", sp.psi, (lambda out, x: POLYGAMMA(1, x),), tex=r"\psi({0})", domain=POSITIVE
 )
-POLYGAMMA: Primitive = elementwise(
+POLYGAMMA: Primitive = _by_scipy(
     "polygamma",
     _polygamma_value,
     (no_derivative("polygamma", "its order"), _polygamma_next),
     tex=r"\psi^{{({0})}}({1})",
     domain=SHAPES,
 )
-ZETA: Primitive = elementwise(
+ZETA: Primitive = _by_scipy(
     "zeta",
     lambda s, q: sp.zeta(s, q)[()],
     (no_derivative("zeta", "its exponent"), lambda out, s, q: -s * ZETA(s + 1, q)),
     tex=r"\zeta({0}, {1})",
     domain=interval(1.5, 3.0, (0.3, np.inf)),
 )
-BETA = elementwise(
+BETA = _by_scipy(
     "beta",
     sp.beta,
     (
@@ -236,7 +289,7 @@ BETA = elementwise(
     tex=r"B({0}, {1})",
     domain=POSITIVE,
 )
-BETALN = elementwise(
+BETALN = _by_scipy(
     "betaln",
     sp.betaln,
     (lambda out, a, b: PSI(a) - PSI(a + b), lambda out, a, b: PSI(b) - PSI(a + b)),
@@ -260,7 +313,7 @@ def _beta_density(a: Any, b: Any, x: Any) -> Any:
 def _distribution(name: str, ufunc: np.ufunc, partial: Any, shapes: int, domain: Any) -> None:
     """A distribution function (or its inverse): a rule in the last operand only."""
     refusals = (no_derivative(name, "its shape parameters"),) * shapes
-    elementwise(
+    _by_scipy(
         name, ufunc, (*refusals, partial), tex=rf"\operatorname{{{{{name}}}}}({{args}})",
         domain=domain,
     )  # fmt: skip
@@ -293,14 +346,14 @@ _distribution("stdtr", sp.stdtr, _student_density, 1, interval(0.5, 4.0, (-np.in
 
 # ---- exponential integrals, hypergeometric functions --------------------------------------
 
-EXP1 = elementwise(
+EXP1 = _by_scipy(
     "exp1", sp.exp1, (lambda out, x: -np.exp(-x) / x,), tex="E_1({0})", domain=POSITIVE
 )
-EXPI = elementwise(
+EXPI = _by_scipy(
     "expi", sp.expi, (lambda out, x: np.exp(x) / x,), tex=r"\operatorname{{Ei}}({0})",
     domain=POSITIVE,
 )  # fmt: skip
-HYP1F1: Primitive = elementwise(
+HYP1F1: Primitive = _by_scipy(
     "hyp1f1",
     sp.hyp1f1,
     (
@@ -311,7 +364,7 @@ HYP1F1: Primitive = elementwise(
     tex="{{}}_1F_1({args})",
     domain=interval(0.5, 2.0, (0.5, 2.0), (-1.0, 1.0)),
 )
-HYP2F1: Primitive = elementwise(
+HYP2F1: Primitive = _by_scipy(
     "hyp2f1",
     sp.hyp2f1,
     (
@@ -332,7 +385,11 @@ def _exprel_slope(out: Any, x: Any) -> Any:
 
 
 EXPREL: Primitive = elementwise(
-    "exprel", sp.exprel, (_exprel_slope,), tex=r"\frac{{e^{0} - 1}}{{{0}}}"
+    "exprel",
+    sp.exprel,
+    (_exprel_slope,),
+    tex=r"\frac{{e^{0} - 1}}{{{0}}}",
+    lower=through_double(native.relative_exponential),
 )
 
 
@@ -354,7 +411,7 @@ def _inv_boxcox_lambda(y: Any, lam: Any) -> Any:
 
 _BOXCOX = interval(0.3, np.inf, (-1.0, 1.0))
 _BOXCOX1P = interval(-0.6, 2.0, (-1.0, 1.0))
-BOXCOX = elementwise(
+BOXCOX = _by_scipy(
     "boxcox",
     sp.boxcox,
     (
@@ -364,7 +421,7 @@ BOXCOX = elementwise(
     tex=r"\operatorname{{boxcox}}({0}, {1})",
     domain=_BOXCOX,
 )
-BOXCOX1P = elementwise(
+BOXCOX1P = _by_scipy(
     "boxcox1p",
     sp.boxcox1p,
     (
@@ -374,7 +431,7 @@ BOXCOX1P = elementwise(
     tex=r"\operatorname{{boxcox1p}}({0}, {1})",
     domain=_BOXCOX1P,
 )
-INV_BOXCOX = elementwise(
+INV_BOXCOX = _by_scipy(
     "inv_boxcox",
     sp.inv_boxcox,
     (
@@ -384,7 +441,7 @@ INV_BOXCOX = elementwise(
     tex=r"\operatorname{{boxcox}}^{{-1}}({0}, {1})",
     domain=interval(-0.8, 0.8),
 )
-INV_BOXCOX1P = elementwise(
+INV_BOXCOX1P = _by_scipy(
     "inv_boxcox1p",
     sp.inv_boxcox1p,
     (
@@ -406,6 +463,7 @@ HUBER = elementwise(
     ),
     tex=r"\operatorname{{huber}}_{{{0}}}({1})",
     domain=interval(0.5, 1.0, (1.2, np.inf)),
+    lower=through_double(native.huber),
 )
 
 
@@ -422,4 +480,5 @@ PSEUDO_HUBER = elementwise(
     ),
     tex=r"\operatorname{{pseudohuber}}_{{{0}}}({1})",
     domain=interval(0.3, np.inf, (-np.inf, np.inf)),
+    lower=through_double(native.pseudo_huber),
 )

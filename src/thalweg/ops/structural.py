@@ -39,6 +39,7 @@ SHAPE: Primitive = register(
         local=lambda i, out, x: Zero("a shape does not vary smoothly"),
         labels=Labels("shape", r"\operatorname{{shape}}({0})"),
         batch="it is a result whose shape depends on the values that has its shape looked at",
+        lower="it is asked of what NumPy computes: a shape that depends on values",
     )
 )
 

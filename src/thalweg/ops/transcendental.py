@@ -9,6 +9,7 @@ import numpy as np
 
 from thalweg.graph.primitive import Primitive, implements
 from thalweg.ops._families import elementwise, interval
+from thalweg.ops._lower_arithmetic import alias, lower_logaddexp2, lower_sinc
 from thalweg.ops.normalise import SIGMOID, safe_ratio
 
 POSITIVE = interval(0.0, np.inf, name="positive")
@@ -113,11 +114,24 @@ LOGADDEXP2 = elementwise(
     np.logaddexp2,
     (lambda out, x, y: _share(x, y, np.log(2.0)), lambda out, x, y: _share(y, x, np.log(2.0))),
     tex=r"\log_2(2^{{{0}}} + 2^{{{1}}})",
+    lower=lower_logaddexp2,
 )
 DEG2RAD = elementwise("deg2rad", np.deg2rad, (np.pi / 180,), tex=r"\operatorname{{rad}} {0}")
 RAD2DEG = elementwise("rad2deg", np.rad2deg, (180 / np.pi,), tex=r"\operatorname{{deg}} {0}")
-RADIANS = elementwise("radians", np.radians, (np.pi / 180,), tex=r"\operatorname{{rad}} {0}")
-DEGREES = elementwise("degrees", np.degrees, (180 / np.pi,), tex=r"\operatorname{{deg}} {0}")
+RADIANS = elementwise(
+    "radians",
+    np.radians,
+    (np.pi / 180,),
+    tex=r"\operatorname{{rad}} {0}",
+    lower=alias("deg2rad"),
+)
+DEGREES = elementwise(
+    "degrees",
+    np.degrees,
+    (180 / np.pi,),
+    tex=r"\operatorname{{deg}} {0}",
+    lower=alias("rad2deg"),
+)
 
 
 # ---- sinc ---------------------------------------------------------------------------------
@@ -154,6 +168,7 @@ SINC: Primitive = elementwise(
     _sinc_derivative,
     (lambda out, x, order: SINC(x, order=order + 1),),
     tex=r"\operatorname{{sinc}} {0}",
+    lower=lower_sinc,
 )
 
 

@@ -10,7 +10,14 @@ import numpy as np
 from thalweg.graph.kinds import Chain, Custom, Kind, MatMulRight
 from thalweg.graph.primitive import Labels, Primitive, register
 from thalweg.ops._families import align_batched
-from thalweg.ops._matrices import lower, strictly_lower, strictly_upper, transposed, upper
+from thalweg.ops._matrices import (
+    by_lapack,
+    lower,
+    strictly_lower,
+    strictly_upper,
+    transposed,
+    upper,
+)
 
 __all__ = ["SOLVE_TRIANGULAR"]
 
@@ -65,7 +72,7 @@ def _local(i: int, out: Any, a: Any, b: Any, lower: bool, unit: bool) -> Kind:
 
 
 SOLVE_TRIANGULAR: Primitive = register(
-    Primitive(
+    by_lapack(
         name="solve_triangular",
         value=_value,
         local=_local,

@@ -73,12 +73,35 @@ _FLOAT: dict[str, Callable[..., V]] = {
     "rint": lambda e, x: e.rint(x),
     "isnan": lambda e, x: e.is_nan(x),
 }
+
+
+def _divided(e: Emit, x: V, y: V) -> tuple[V, V]:
+    """Quotient (rounded down) and remainder (with y's sign) of integers; of y = 0 both are 0."""
+    zero, one = e.like(0, x), e.like(1, x)
+    nothing = e.compare("eq", y, zero)
+    if _is_unsigned(x.kind):
+        safe = e.select(nothing, one, y)
+        quotient, rest = e.two("udiv", x, safe), e.two("urem", x, safe)
+    else:
+        # The machine traps at 0, and at the lowest number over −1: x / −1 is −x, which wraps.
+        minus = e.compare("eq", y, e.like(-1, x))
+        safe = e.select(e.either(nothing, minus), one, y)
+        quotient, rest = e.two("sdiv", x, safe), e.two("srem", x, safe)
+        apart = e.compare("slt", e.two("xor", rest, safe), zero)
+        lower = e.both(apart, e.compare("ne", rest, zero))
+        quotient = e.select(minus, e.neg(x), e.select(lower, e.sub(quotient, one), quotient))
+        rest = e.select(lower, e.add(rest, safe), rest)
+    return e.select(nothing, zero, quotient), e.select(nothing, zero, rest)
+
+
 #: Of integers; they wrap around, as NumPy's.
 _INTEGER: dict[str, Callable[..., V]] = {
     "add": lambda e, x, y: e.add(x, y),
     "subtract": lambda e, x, y: e.sub(x, y),
     "multiply": lambda e, x, y: e.mul(x, y),
     "square": lambda e, x: e.mul(x, x),
+    "floor_divide": lambda e, x, y: _divided(e, x, y)[0],
+    "remainder": lambda e, x, y: _divided(e, x, y)[1],
     "bitwise_and": lambda e, x, y: e.two("and", x, y),
     "bitwise_or": lambda e, x, y: e.two("or", x, y),
     "bitwise_xor": lambda e, x, y: e.two("xor", x, y),
