@@ -23,7 +23,7 @@ __all__ = ["Segment", "assemble"]
 #: From so many nanoseconds of work on it pays to wake another thread.
 _WORTH_A_THREAD = 40_000
 #: A scalar function of so many instructions is called where its copies would take too many.
-_LONG, _REPEATED = 10, 400
+_LONG, _REPEATED = 10, 160
 _ZERO = V("0", "i64")
 
 

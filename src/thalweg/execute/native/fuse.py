@@ -85,6 +85,10 @@ class Loop:
     def close(self) -> None:
         """Nothing is added any more."""
         self._accesses = self.accesses()
+        self.gathered = {locate(t.args[0]).base for t in self.inlined if t.op == "gather"}
+        self.by_base: dict[Tensor, list[Access]] = {}
+        for access in self._accesses.values():
+            self.by_base.setdefault(access.base, []).append(access)
 
     def _in_register(self, x: Tensor) -> bool:
         return is_scalar_const(x) or through(x) in self.inlined

@@ -11,7 +11,7 @@ import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from thalweg.execute.native.access import is_array_const, locate
+from thalweg.execute.native.access import is_array_const
 from thalweg.execute.native.fuse import Loop, Stage
 from thalweg.execute.native.ir import Tensor, bytes_of
 from thalweg.execute.native.loops import reductions_of
@@ -219,11 +219,7 @@ def _entry_by_entry(stage: Stage, t: Tensor, x: Tensor) -> bool:
     """Whether `stage` reads of x only the entry that it writes of t at the same moment."""
     if not isinstance(stage, Loop) or any(r.root.target is t for r in reductions_of(stage)):
         return False
-    if any(g.op == "gather" and locate(g.args[0]).base is x for g in stage.inlined):
+    if x in stage.gathered:
         return False
     place = next(root.place for root in stage.roots if root.target is t)
-    return all(
-        (access.strides, access.offset) == place
-        for access in stage.accesses().values()
-        if access.base is x
-    )
+    return all((access.strides, access.offset) == place for access in stage.by_base.get(x, ()))

@@ -157,12 +157,8 @@ def _rows(stage: Stage) -> int:
 def reads_rows(stage: Stage, x: Tensor, rows: int) -> bool:
     """Whether everything that `stage` reads of x lies in the rows that it is at."""
     if isinstance(stage, Loop):
-        if any(t.op == "gather" and locate(t.args[0]).base is x for t in stage.inlined):
-            return False
-        return all(
-            _in_rows(access, stage.space, rows)
-            for access in stage.accesses().values()
-            if access.base is x
+        return x not in stage.gathered and all(
+            _in_rows(access, stage.space, rows) for access in stage.by_base.get(x, ())
         )
     t = stage.tensor
     if t.op != "matmul" or t.ndim != 2:
