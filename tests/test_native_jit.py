@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -55,6 +56,12 @@ def run(code, **environment):
 def test_thalweg_does_not_load_llvmlite():
     done = run("import sys, thalweg; print('llvmlite' in sys.modules)")
     assert done.stdout == "False\n", done.stderr
+
+
+def test_one_module_knows_llvmlite():
+    package = Path(jit.__file__).parents[2]
+    knowing = [p.name for p in package.rglob("*.py") if "import llvmlite" in p.read_text("utf-8")]
+    assert knowing == ["jit.py"]
 
 
 def test_without_llvmlite():

@@ -143,7 +143,7 @@ def available() -> str:
     """Why native code cannot be served here; empty, if it can."""
     if _MISSING:
         return _MISSING
-    if tuple(int(part) for part in llvmlite.__version__.split(".")[:2]) < _OLDEST:
+    if tuple(map(int, re.findall(r"\d+", llvmlite.__version__)[:2])) < _OLDEST:
         wanted = ".".join(map(str, _OLDEST))
         return f"llvmlite {llvmlite.__version__} is too old: {wanted} or newer is needed"
     machine = platform.machine().lower()
