@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench import elementwise, imports, overhead, scalars, training
+from bench import chain, elementwise, imports, overhead, scalars, training
 
 __all__ = ["WORKLOADS"]
 
@@ -11,7 +11,9 @@ WORKLOADS = [
     *training.WORKLOADS,
     *scalars.WORKLOADS,
     *overhead.WORKLOADS,
+    *chain.WORKLOADS,
     *imports.WORKLOADS,
     *elementwise.GROWTH,
     *training.GROWTH,
+    *chain.GROWTH,
 ]

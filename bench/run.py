@@ -205,7 +205,9 @@ def _time(
             say(f"  round {done} of {rounds}, {progress.last - began:.0f} s")
 
     progress.last = began
-    rounds = options.rounds if workload.rounds is None else workload.rounds
+    rounds = options.rounds
+    if workload.rounds is not None:
+        rounds = workload.rounds if workload.once else min(rounds, workload.rounds)
 
     def guarded(name: str, remote: _Remote) -> Any:
         def turn() -> float:

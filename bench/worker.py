@@ -39,7 +39,7 @@ def _prepare(workload: Workload, contender: str, setting: Setting) -> tuple[Prep
         prepared.call()
         if prepared.finish is not None:
             prepared.finish()
-    first = time.perf_counter() - start
+    first = None if prepared.seconds is not None else time.perf_counter() - start
     if workload.reference is None:
         return prepared, {"state": "ready", "first": None, "deviation": None}
     error = deviation(prepared.results(), workload.reference(problem))
