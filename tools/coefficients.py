@@ -122,6 +122,38 @@ def powers() -> dict[str, Any]:
     }
 
 
+def errors() -> dict[str, Any]:
+    """erf x = x + x ERF_NEAR(x²) up to 1; erf x = 1 − e^ERF_FAR(x − 2), 1 ≤ x ≤ 4, in float32 and
+    erf x = 1 − e^−x² ERF_FAR(1/(x + 3) − 0.18), 1 ≤ x ≤ 6, in float64;
+
+    erfc x = e^−x² (1 + v ERFC(v − 1))/(1 + 2x), v = 2x/(x + 3¾), from 0 to where it vanishes.
+    """
+    near = fixed(2 / mp.sqrt(mp.pi) - 1, lambda z: mp.erf(mp.sqrt(z)) / mp.sqrt(z) - 1)
+    scaled = lambda x: mp.exp(x * x) * mp.erfc(x)  # noqa: E731
+    place = lambda t: mpf(15) / 4 * (1 + t) / (1 - t)  # noqa: E731
+    tail = fixed(
+        (2 - 2 / mp.sqrt(mp.pi)) * mpf(15) / 8,
+        lambda t: (scaled(place(t)) * (1 + 2 * place(t)) - 1) / (1 + t),
+        at=-1,
+    )
+    shift = mpf(0.18)
+    far = {
+        "f32": fit(lambda u: mp.log(mp.erfc(u + 2)), -1, 2, 10, "f32"),
+        "f64": fit(
+            lambda u: scaled(1 / (u + shift) - 3), mpf(1) / 9 - shift, mpf(1) / 4 - shift, 15, "f64"
+        ),
+    }
+    return {
+        "ERF_NEAR": {k: fit(near, 0, 1, n, k) for k, n in (("f32", 7), ("f64", 12))},
+        "ERF_FAR": far,
+        "ROOT_HALF": {k: parts(mp.sqrt(0.5), k, 2) for k in ("f32", "f64")},
+        "ERFC": {
+            k: fit(tail, -1, (mpf(top) - mpf(15) / 4) / (mpf(top) + mpf(15) / 4), n, k)
+            for k, n, top in (("f32", 12, 11), ("f64", 24, 28))
+        },
+    }
+
+
 def angles() -> dict[str, Any]:
     """sin r = r + r³ SIN(r²), cos r = 1 − r²/2 + r⁴ COS(r²) up to π/4;
 
@@ -162,7 +194,7 @@ def shown(name: str, value: Any) -> str:
 
 def text() -> str:
     """The whole file."""
-    tables = {**exponentials(), **logarithms(), **powers(), **angles()}
+    tables = {**exponentials(), **logarithms(), **powers(), **angles(), **errors()}
     return HEADER + "".join(shown(name, value) for name, value in tables.items())
 
 

@@ -11,7 +11,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from thalweg.execute.native import math_exp, math_log, math_power, math_simple, math_trig
+from thalweg.execute.native import (
+    math_error,
+    math_exp,
+    math_log,
+    math_power,
+    math_simple,
+    math_trig,
+)
 from thalweg.execute.native.emit import Emit, V
 
 __all__ = ["FUNCTIONS"]
@@ -20,6 +27,7 @@ FUNCTIONS: dict[str, Callable[..., V]] = {
     **math_simple.FUNCTIONS,
     **math_exp.FUNCTIONS,
     **math_log.FUNCTIONS,
+    **math_error.FUNCTIONS,
     **math_power.FUNCTIONS,
     **math_trig.FUNCTIONS,
 }
@@ -27,6 +35,7 @@ FUNCTIONS: dict[str, Callable[..., V]] = {
 _PARTS: dict[str, Callable[..., Any]] = {
     **math_exp.PARTS,
     **math_log.PARTS,
+    **math_error.PARTS,
     **math_power.PARTS,
     **math_trig.PARTS,
 }

@@ -45,18 +45,22 @@ def _reduced(e: Emit, x: V, offset: float) -> tuple[V, V, V, V]:
     return shifted, n, r, negative_fma(e, n, e.like(low, x), e.sub(exact, r))
 
 
-def exp_pair(e: Emit, x: V) -> Pair:
-    """e^x with the digits that it loses by rounding."""
+def exp(e: Emit, x: V) -> V:
+    """e^x."""
     low, high = _EXP_RANGE[x.kind]
     _, n, r, _ = _reduced(e, at_least(e, at_most(e, x, high), low), 0.0)
     t = e.fma(e.mul(r, r), e.horner(r, EXP[x.kind]), r)
-    total = fast_sum(e, e.like(1.0, x), t)
+    return scale(e, e.add(e.like(1.0, x), t), n)
+
+
+def exp_pair(e: Emit, x: V) -> Pair:
+    """e^x with a tail: some eight more digits."""
+    low, high = _EXP_RANGE[x.kind]
+    _, n, r, tail = _reduced(e, at_least(e, at_most(e, x, high), low), 0.0)
+    main = fast_sum(e, e.like(1.0, x), r)
+    rest = e.fma(e.mul(r, r), e.horner(r, EXP[x.kind]), e.add(main.tail, tail))
+    total = fast_sum(e, main.value, rest)
     return Pair(scale(e, total.value, n), scale(e, total.tail, n))
-
-
-def exp(e: Emit, x: V) -> V:
-    """e^x."""
-    return e.function("exp_pair", x).value
 
 
 def exp2(e: Emit, x: V) -> V:
