@@ -35,7 +35,6 @@ FUNCTIONS: dict[str, Callable[..., V]] = {
 _PARTS: dict[str, Callable[..., Any]] = {
     **math_exp.PARTS,
     **math_log.PARTS,
-    **math_error.PARTS,
     **math_power.PARTS,
     **math_trig.PARTS,
 }

@@ -7,7 +7,6 @@ In e^−x² the rounding error of x² counts: x² = h + l, e^−x² = e^−h (1 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from thalweg.execute.native.coefficients import ERF_FAR, ERF_NEAR, ERFC, ROOT_HALF
 from thalweg.execute.native.emit import Emit, V
@@ -21,7 +20,7 @@ from thalweg.execute.native.math_parts import (
     sum_of,
 )
 
-__all__ = ["FUNCTIONS", "PARTS"]
+__all__ = ["FUNCTIONS"]
 
 _CENTRE = 3.75
 # erf x rounds to 1 from here on, erfc x to 0.
@@ -71,29 +70,15 @@ def erfc(e: Emit, x: V) -> V:
     return e.select(e.compare("olt", x, e.like(0.0, x)), e.sub(e.like(2.0, x), value), value)
 
 
-def _normal_tail(e: Emit, x: V) -> tuple[Pair, V, V]:
-    """(x²/2, w(|x|/√2), ½ erfc(|x|/√2)): the tail of the normal distribution beyond |x|."""
+def ndtr(e: Emit, x: V) -> V:
+    """The normal distribution function ½ erfc(−x/√2); x²/2 with its tail from x itself."""
     size = at_most(e, e.abs(x), _ERFC_LIMIT[x.kind] * 1.5)
     square = product(e, size, e.mul(size, e.like(0.5, x)))
     high, low = (e.like(part, x) for part in ROOT_HALF[x.kind])
     place = product(e, size, high)
     w = _tail_factor(e, place.value, e.fma(size, low, place.tail))
-    return square, w, _gauss(e, square, e.mul(w, e.like(0.5, x)))
-
-
-def ndtr(e: Emit, x: V) -> V:
-    """The normal distribution function ½ erfc(−x/√2)."""
-    _, _, tail = e.function("normal_tail", x)
+    tail = _gauss(e, square, e.mul(w, e.like(0.5, x)))
     return e.select(e.compare("ogt", x, e.like(0.0, x)), e.sub(e.like(1.0, x), tail), tail)
-
-
-def log_ndtr(e: Emit, x: V) -> V:
-    """log ndtr x: log(1 − tail) for x > 0; below −x²/2 + log(w/2)."""
-    square, w, tail = e.function("normal_tail", x)
-    above = e.function("log1p", e.neg(tail))
-    half = e.function("log", e.mul(w, e.like(0.5, x)))
-    below = e.sub(e.sub(half, square.tail), square.value)
-    return e.select(e.compare("ogt", x, e.like(0.0, x)), above, below)
 
 
 FUNCTIONS: dict[str, Callable[..., V]] = {
@@ -102,4 +87,3 @@ FUNCTIONS: dict[str, Callable[..., V]] = {
     "ndtr": ndtr,
     "log_ndtr": log_ndtr,
 }
-PARTS: dict[str, Callable[..., Any]] = {"normal_tail": _normal_tail}
