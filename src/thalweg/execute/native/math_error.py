@@ -85,5 +85,4 @@ FUNCTIONS: dict[str, Callable[..., V]] = {
     "erf": erf,
     "erfc": erfc,
     "ndtr": ndtr,
-    "log_ndtr": log_ndtr,
 }
