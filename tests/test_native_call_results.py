@@ -208,6 +208,7 @@ def test_an_entry_keeps_what_it_needs_and_no_more() -> None:
             return args
 
     code = library()
+    gc.collect()  # what other tests left behind
     before = sys.getrefcount(code)
     alive = Fallback()
     entry = make("nothing", (0.0,), (ARRAY,), None, (), alive)

@@ -21,7 +21,7 @@ from thalweg.execute.native.writer import Writer, identity_of, join
 __all__ = ["Segment", "assemble"]
 
 #: From so many nanoseconds of work on it pays to wake another thread.
-_WORTH_A_THREAD = 40_000
+WORTH_A_THREAD = 60_000.0
 #: A scalar function of so many instructions is called where its copies would take too many.
 _LONG, _REPEATED = 10, 160
 _ZERO = V("0", "i64")
@@ -337,7 +337,7 @@ def _calls(module: Module, task: Task, plan: Plan, target: Target, threads: int)
     if task.chunks == 1:
         lines.append(f"  call void {name}(ptr %frame, i64 0)")
     elif task.chunks > 1:
-        many = threads if task.nanoseconds > _WORTH_A_THREAD else 1
+        many = threads if task.nanoseconds > WORTH_A_THREAD else 1
         module.declare("declare i64 @tw_parallel(ptr, ptr, i64, i64)")
         lines.append(
             f"  %busy{task.position} = call i64 @tw_parallel(ptr {name}, ptr %frame, "

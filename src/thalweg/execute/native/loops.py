@@ -22,7 +22,7 @@ from thalweg.execute.native.writer import Writer, horizontal, identity_of, join
 __all__ = ["Reduction", "Rows", "emit_loop", "lanes_of", "merge_axes", "reductions_of", "sum_kind"]
 
 #: Vectors that are added up in lanes before they go into one number.
-_STRIP = 128
+STRIP = 128
 
 
 class Rows(NamedTuple):
@@ -269,7 +269,7 @@ class _Nest:
         w = self.w
         begin, end = self._range(k)
         hoisted = self._hoist(k)
-        strip = _STRIP * w.lanes
+        strip = STRIP * w.lanes
         long = self.extents[k] > strip and any(
             r.how == "add" and is_float(r.kind) and id(r.root) in carried for r in self.reductions
         )

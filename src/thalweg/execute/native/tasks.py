@@ -10,22 +10,35 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from thalweg.execute.native.access import Access, locate
 from thalweg.execute.native.fuse import Loop, Other, Stage
 from thalweg.execute.native.ir import Tensor, bytes_of
 from thalweg.execute.native.loops import merge_axes, reductions_of
 
-__all__ = ["Cost", "Task", "cost_of", "group", "reads_rows"]
+__all__ = ["Cost", "Steps", "Task", "cost_of", "group", "reads_rows"]
 
 #: Below this estimate (nanoseconds) a task is done in one go, by one thread.
-_SMALL = 30_000
+SMALL = 30_000.0
 #: A chunk's share of work (nanoseconds) and of memory (bytes) that is aimed at.
-_CHUNK, _CHUNK_BYTES = 15_000, 2**16
+CHUNK, CHUNK_BYTES = 15_000.0, 2**16
 #: What a core does in a nanosecond, roughly: bytes from the cache, products, vector instructions.
 _BYTES, _FLOPS, _VECTORS = 20.0, 60.0, 1.6
 #: A reduction over the rows is kept apart for at most so many chunks.
 _PARTIALS = 64
+
+
+class Steps(NamedTuple):
+    """Rows that a chunk has at least: of products, of plain runs of numbers, of other loops."""
+
+    product: int
+    flat: int
+    other: int
+
+
+#: Few rows of a product would not fill the registers.
+STEPS = Steps(16, 1024, 1)
 
 
 class Cost:
@@ -112,16 +125,13 @@ class Task:
         costs = [cost_of(stage) for stage in self.stages]
         self.nanoseconds = sum(cost.nanoseconds for cost in costs)
         moved = sum(cost.read + cost.written for cost in costs)
-        if self.rows < 2 or (self.nanoseconds < _SMALL and moved < 2**19):
+        if self.rows < 2 or (self.nanoseconds < SMALL and moved < SMALL * 16):
             return
-        share = max(self.nanoseconds / _CHUNK, moved / _CHUNK_BYTES / 4)
-        # Few rows of a product would not fill the registers.
-        step = 16
+        share = max(self.nanoseconds / CHUNK, moved / CHUNK_BYTES / 4)
         products = any(isinstance(s, Other) and s.tensor.op == "matmul" for s in self.stages)
+        step = STEPS.product if products else STEPS.other
         if alone and isinstance(only, Loop) and math.prod(only.space) == self.rows:
-            step = 1024
-        elif not products:
-            step = 1
+            step = STEPS.flat
         share = min(share, self.rows / step)
         if any(
             r.over[0] and r.root.target.size > 1
