@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy._core.multiarray import get_handler_name
 
 from tests.call_entries import (
     ARRAY,
@@ -26,7 +27,10 @@ from tests.call_entries import (
     numbers,
 )
 from thalweg.errors import InternalError
+from thalweg.execute.native import call_layout, jit
 from thalweg.execute.native.call import (
+    ArrayLeaf,
+    ArrayOut,
     ConstantOut,
     NumberLeaf,
     NumberOut,
@@ -35,6 +39,7 @@ from thalweg.execute.native.call import (
     entry_available,
     unserved,
 )
+from thalweg.execute.native.pool import empty
 from thalweg.tree import Structure, flatten
 
 pytestmark = pytest.mark.skipif(bool(entry_available()), reason=entry_available())
@@ -175,6 +180,21 @@ def test_static_arguments() -> None:
     assert type(large(1e20)) is Missed
 
 
+def test_numbers_that_cannot_be_read_are_refused() -> None:
+    for types in ((bool,), (complex,), (np.longdouble,), (int, float), (np.complex128,), ()):
+        with pytest.raises(InternalError, match="numbers"):
+            make("nothing", (0.0,), (NumberLeaf(types),), None, ())
+
+
+def test_a_dtype_that_is_only_equal_to_the_usual_one() -> None:
+    odd = np.dtype(F64, metadata={"unit": "m"})
+    out = ArrayOut(SHAPE, odd)
+    entry = make("add", (0.0, 0.0), (ArrayLeaf(SHAPE, odd),) * 2, 0.0, (out,), arena_bytes=48)
+    result = entry(numbers(), numbers())
+    assert type(result) is np.ndarray
+    assert result.dtype is F64
+
+
 # ---- what goes to the fallback ---------------------------------------------------------------
 
 
@@ -306,6 +326,26 @@ def test_errors_of_the_fallback_propagate() -> None:
     assert sys.getrefcount(a) == count
 
 
+def test_another_layout_of_objects_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SIZE", "VALUE", "DATA", "DIMS", "DESCR", "FLAGS", "HANDLER", "TUPLE_ITEMS"):
+        with monkeypatch.context() as patch:
+            patch.setattr(call_layout, name, getattr(call_layout, name) - 8)
+            assert "unknown layout" in call_layout.problem.__wrapped__()
+    assert call_layout.problem.__wrapped__() == ""
+
+
+@pytest.mark.parametrize("module", [call_layout, jit], ids=["layout", "llvm"])
+def test_where_objects_cannot_be_read_python_serves(
+    monkeypatch: pytest.MonkeyPatch, module: Any
+) -> None:
+    name = "problem" if module is call_layout else "available"
+    monkeypatch.setattr(module, name, lambda: "not here")
+    assert entry_available() == "not here"
+    assert make("nothing", (0.0,), (ARRAY,), None, ()) is fallback
+    array = empty((1000,))
+    assert get_handler_name(array) == "default_allocator"
+
+
 # ---- the slow path's arrays --------------------------------------------------------------------
 
 
@@ -331,7 +371,6 @@ def test_as_leaf_copies_only_where_it_must() -> None:
     assert np.shares_memory(as_leaf(a.view(Sub), SHAPE, F64), a)
     a.flags.writeable = False
     assert as_leaf(a, SHAPE, F64) is a
-    assert as_leaf(a, SHAPE, F64, written=True).flags.writeable
     assert as_leaf(1.5, (), F64).shape == ()
     assert as_leaf(np.float32(1.5), (), F32).dtype is F32
     assert as_leaf(np.array(2.0), (), F64).shape == ()

@@ -188,8 +188,8 @@ def test_no_reference_is_lost() -> None:
     entry = make("nothing", args, inputs, result, outputs, arena_bytes=1000)
     things = [args[0]["w"], args[0]["b"], args[0]["b"][0], args[1][0], F64, constant, args[0]]
     entry(*args)
-    before = [sys.getrefcount(thing) for thing in things]
     gc.collect()
+    before = [sys.getrefcount(thing) for thing in things]
     objects = len(gc.get_objects())
     blocks = sys.getallocatedblocks()
     for _ in range(2000):

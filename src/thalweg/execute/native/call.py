@@ -11,6 +11,7 @@ import ctypes
 import dataclasses
 import functools
 import itertools
+import math
 import types
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -332,7 +333,7 @@ class _Writer:
             self._emit(
                 Op.ARRAY,
                 *item,
-                self._id(np.dtype(leaf.dtype)),
+                self._id(_singleton(leaf.dtype)),
                 flags,
                 self.pointers[i],
                 self.notes + 8 * i,
@@ -340,6 +341,8 @@ class _Writer:
                 *leaf.shape,
             )
         elif isinstance(leaf, NumberLeaf):
+            if not _readable(leaf.types):
+                raise InternalError(f"{leaf}: numbers that cannot be read")
             first, second = map(self._id, (leaf.types * 2)[:2])
             if leaf.types == (int,):
                 self._emit(Op.INTEGER, *item, first, self.pointers[i], next(self.slots))
@@ -373,13 +376,13 @@ class _Writer:
         for out, owned in zip(plan.outputs, leaves, strict=True):
             if isinstance(out, ArrayOut):
                 op = Op.POOLED if _nbytes(out) >= POOLED_BYTES else Op.FRESH
-                dtype, pointer = self._id(np.dtype(out.dtype)), next(pointers)
+                dtype, pointer = self._id(_singleton(out.dtype)), next(pointers)
                 ndim = len(out.shape)
                 self._emit(op, dtype, _nbytes(out), ndim, owned, pointer, *out.shape)
             elif isinstance(out, NumberOut):
                 slot = next(self.slots)
                 self._emit(Op.SLOT, next(pointers), slot)
-                after.append((Op.SCALAR, slot, self._id(np.dtype(out.dtype)), owned))
+                after.append((Op.SCALAR, slot, self._id(_singleton(out.dtype)), owned))
             elif isinstance(out, ArgumentOut):
                 self._emit(Op.SAME, next(pointers), self.pointers[out.leaf])
                 after.append((Op.NOTED, self.notes + 8 * out.leaf, owned))
@@ -436,20 +439,32 @@ def _places(
         _places(child, first + 8 * i, own, leaves, containers)
 
 
+def _readable(kinds: Sequence[type]) -> bool:
+    """Whether the machine knows where objects of these types keep their number."""
+    return kinds == (int,) or (
+        0 < len(kinds) <= 2
+        and all(
+            kind is float
+            or (issubclass(kind, (np.number, np.bool_)) and np.dtype(kind).itemsize <= 8)
+            for kind in kinds
+        )
+    )
+
+
+def _singleton(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The dtype object that NumPy gives its arrays: one that is equal may be another object."""
+    return np.dtype(dtype.type) if dtype.isnative and dtype.kind in "biufc" else dtype
+
+
 def _nbytes(array: ArrayLeaf | ArrayOut) -> int:
-    size = np.dtype(array.dtype).itemsize
-    for length in array.shape:
-        size *= length
-    return size
+    return array.dtype.itemsize * math.prod(array.shape)
 
 
-def as_leaf(
-    value: Any, shape: tuple[int, ...], dtype: np.dtype[Any], *, written: bool = False
-) -> np.ndarray[Any, Any]:
+def as_leaf(value: Any, shape: Sequence[int], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
     """`value` as main needs it: a C-contiguous, aligned `ndarray` of `dtype`.
 
-    A copy only where it is needed: of strided, misaligned or byte-swapped arrays and other dtypes;
-    with `written` of read-only ones as well. Of a subclass the plain array is taken.
+    A copy only where it is needed: of strided, misaligned or byte-swapped arrays and other dtypes.
+    Of a subclass the plain array is taken.
 
     Raises
     ------
@@ -459,7 +474,4 @@ def as_leaf(
     array = np.asarray(value, dtype=dtype, order="C")
     if array.shape != tuple(shape):
         raise InternalError(f"shape {array.shape} where the program takes {tuple(shape)}")
-    array = array.view(np.ndarray) if type(array) is not np.ndarray else array
-    if not array.flags.aligned or (written and not array.flags.writeable):
-        array = array.copy()
-    return array
+    return array if array.flags.aligned else array.copy()

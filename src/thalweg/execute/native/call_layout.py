@@ -116,6 +116,11 @@ def _word(thing: Any, offset: int) -> int:
     return ctypes.c_int64.from_address(id(thing) + offset).value
 
 
+def _words(thing: Any, offset: int) -> list[int]:
+    """The two words behind a pointer."""
+    return list((ctypes.c_int64 * 2).from_address(_word(thing, offset)))
+
+
 def _half(thing: Any, offset: int) -> int:
     return ctypes.c_int32.from_address(id(thing) + offset).value
 
@@ -141,24 +146,24 @@ def _probes() -> list[tuple[str, bool]]:
     """Every offset against an object whose content is known."""
     one, two = object(), object()
     pair, items = (one, two), [one, two]
+    number = 1.25
+    scalars: list[Any] = [np.float64(1.5), np.int64(7), np.float32(1.5), np.int32(7), np.bool_(1)]
     array = np.arange(6.0).reshape(2, 3)
     turned = array.T
-    dims = (ctypes.c_int64 * 2).from_address(_word(array, DIMS))
-    listed = (ctypes.c_int64 * 2).from_address(_word(items, LIST_ITEMS))
-    scalars: list[Any] = [
-        np.float64(1.5),
-        np.int64(7),
-        np.float32(1.5),
-        np.int32(7),
-        np.bool_(True),
-    ]
     get_handler = ctypes.PYFUNCTYPE(ctypes.py_object)(_numpy_table()[_GET_HANDLER])
     return [
         ("object", _word(one, TYPE) == id(object)),
         ("tuple", _word(pair, SIZE) == 2 and _word(pair, TUPLE_ITEMS + 8) == id(two)),
-        ("list", _word(items, SIZE) == 2 and list(listed) == [id(one), id(two)]),
+        # A list's pointer to its items stands before its capacity, an array's to its lengths before
+        # that to its strides, which follow them in memory: else it is not followed.
+        (
+            "list",
+            _word(items, SIZE) == 2
+            and 2 <= _word(items, LIST_ITEMS + 8) <= 16
+            and _words(items, LIST_ITEMS) == [id(one), id(two)],
+        ),
         ("dict", _word({1: 1, 2: 2, 3: 3}, SIZE) == 3),
-        ("float", ctypes.c_double.from_address(id(pair_float := 1.25) + VALUE).value == pair_float),
+        ("float", ctypes.c_double.from_address(id(number) + VALUE).value == number),
         (
             "NumPy scalars",
             all(
@@ -170,11 +175,12 @@ def _probes() -> list[tuple[str, bool]]:
             "ndarray",
             _word(array, DATA) == array.ctypes.data
             and _half(array, NDIM) == 2
-            and list(dims) == [2, 3]
             and _word(array, DESCR) == id(np.dtype(np.float64))
             and _word(turned, BASE) == id(array.base)
             and _half(array, FLAGS) == array.flags.num
-            and _half(turned, FLAGS) == turned.flags.num,
+            and _half(turned, FLAGS) == turned.flags.num
+            and _word(array, DIMS + 8) == _word(array, DIMS) + 16
+            and _words(array, DIMS) == [2, 3],
         ),
         ("NumPy memory handlers", _word(array.base, HANDLER) == id(get_handler())),
     ]
