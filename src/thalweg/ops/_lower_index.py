@@ -198,9 +198,9 @@ def _places(b: Any, index: _Index, strides: tuple[int, ...], offset: int) -> _Pl
     if offset:
         total = b.add(total, offset)
     axes = [*range(front), *range(front + depth, len(shape))]
-    for axis, n, step in zip(axes, [s.length for s in kept], steps, strict=True):
-        if n > 1 and step:
-            counter = b.iota([n if k == axis else 1 for k in range(len(shape))], axis)
+    for axis, length, step in zip(axes, [s.length for s in kept], steps, strict=True):
+        if length > 1 and step:
+            counter = b.iota([length if k == axis else 1 for k in range(len(shape))], axis)
             total = b.add(total, b.multiply(counter, step))
     return _Places(shape, (), 0, b.broadcast(total, shape), unique)
 

@@ -138,8 +138,8 @@ for _function, _operands, _reason in (
     (np.digitize, ("x", "bins"), SEARCH),
 ):
     discrete(_function, _operands, reason=_INDEX, lower=_reason)
-for _function in (np.argwhere, np.flatnonzero):
-    discrete(_function, ("a",), reason=_INDEX, lower=OPEN_SHAPE, open_shape=True)
+for _positions in (np.argwhere, np.flatnonzero):
+    discrete(_positions, ("a",), reason=_INDEX, lower=OPEN_SHAPE, open_shape=True)
 
 
 @implements(np.nonzero)

@@ -94,12 +94,12 @@ class _Task:
         """The pointer to a stored tensor's entries."""
         place = self.plan.places[t]
         if place.where == "const":
-            name = f"@array_{place.index}"
+            name = f"@array_{place.number}"
             self.module.declare(f"{name} = external global i8")
             return name
         if place.where == "arena":
-            return self.at_offset(place.index)
-        return self._entry(1 if place.where == "output" else 0, place.index)
+            return self.at_offset(place.number)
+        return self._entry(1 if place.where == "output" else 0, place.number)
 
     def partial(self, t: Tensor) -> str | None:
         """The pointer to this chunk's share of a reduction over the rows."""
@@ -378,7 +378,7 @@ def _segment(
         for t in known.get(task.position, []):
             code = conditions[t]
             lines += [
-                f"  %c{code}_at = getelementptr i8, ptr %arena, i64 {plan.places[t].index}",
+                f"  %c{code}_at = getelementptr i8, ptr %arena, i64 {plan.places[t].number}",
                 f"  %c{code} = load i8, ptr %c{code}_at",
                 f"  %c{code}_holds = icmp ne i8 %c{code}, 0",
                 f"  br i1 %c{code}_holds, label %on{code}, label %off{code}",

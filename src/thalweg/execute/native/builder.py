@@ -102,6 +102,8 @@ class Builder:
 
     def iota(self, shape: Sequence[int], axis: int, kind: str = "i64") -> Tensor:
         """The position along `axis`."""
+        if shape[axis] == 1:
+            return self.const(0, kind, shape)
         return self.make("iota", (), axis, shape, kind)
 
     def map(self, name: str, *args: Tensor, shape: Sequence[int] | None = None) -> Tensor:
@@ -118,6 +120,15 @@ class Builder:
             full = first
         else:
             full = np.broadcast_shapes(*[x.shape for x in args])
+        # A position costs nothing: it is counted where it is used, over the whole index space.
+        args = tuple(
+            [
+                self.iota(full, len(full) - x.ndim + x.data, x.kind)
+                if x.op == "iota" and x.shape != full
+                else x
+                for x in args
+            ]
+        )
         kind = args[-1].kind
         if name in COMPARISONS or name in PREDICATES:
             kind = "i1"

@@ -147,7 +147,7 @@ class _Fuser:
                 if inner.op not in _INLINE and inner.op != "const":
                     continue
                 if t.op == "map" or (t.op == "gather" and i == 1):
-                    if inner.op in ("map", "gather") and not covers(x, t.shape):
+                    if inner.op in _INLINE and not covers(x, t.shape):
                         must.add(inner)
                 elif t.op == "reduce" or t.op == "assemble":
                     if t.op == "assemble" and x is not inner:

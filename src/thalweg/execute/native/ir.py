@@ -54,7 +54,7 @@ KINDS = {
     np.dtype(np.uint32): "u32",
     np.dtype(np.uint64): "u64",
 }
-_DTYPES = {kind: dtype for dtype, kind in KINDS.items()}
+_DTYPES: dict[str, np.dtype[Any]] = {kind: dtype for dtype, kind in KINDS.items()}
 
 
 class NoLowering(Exception):  # noqa: N818 - not an error: the node then runs in NumPy
@@ -83,7 +83,8 @@ def storage_kind(dtype: Any) -> str:
 
 def dtype_of(kind: str) -> np.dtype[Any]:
     """NumPy's dtype of a kind of number."""
-    return _DTYPES[kind] if kind in _DTYPES else np.dtype(kind.removeprefix("raw:"))
+    known = _DTYPES.get(kind)
+    return np.dtype(kind.removeprefix("raw:")) if known is None else known
 
 
 class Tensor:

@@ -26,7 +26,7 @@ class Place(NamedTuple):
     """``where`` is "input", "output", "const", "slot" (of a NumPy step's result) or "arena"."""
 
     where: str
-    index: int  # the number of the argument, result, …; in the arena the offset in bytes
+    number: int  # the number of the argument, result, …; in the arena the offset in bytes
 
 
 class Share(NamedTuple):

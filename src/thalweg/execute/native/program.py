@@ -201,13 +201,13 @@ class Program:
         else:
             place = self.plan.places[base]
             if place.where == "output":
-                array = outputs[place.index]
+                array = outputs[place.number]
             elif place.where == "const":
-                array = self._keep[place.index]
+                array = self._keep[place.number]
             elif place.where == "input":
-                array = inputs[place.index]
+                array = inputs[place.number]
             else:
-                array = np.ndarray(base.shape, dtype_of(base.kind), arena.data, place.index)
+                array = np.ndarray(base.shape, dtype_of(base.kind), arena.data, place.number)
         if t is base:
             return array
         flat = array.reshape(-1)[access.offset :] if access.offset else array.reshape(-1)

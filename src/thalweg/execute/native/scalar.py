@@ -185,9 +185,9 @@ def _call(e: Emit, name: str, operands: list[V]) -> V:
 
 #: Roughly how many instructions a function takes, where it is not one.
 _WEIGHTS = {
-    "exp": 12, "expm1": 18, "log": 18, "log1p": 22, "sigmoid": 16, "softplus": 30, "log_sigmoid": 30,
-    "tanh": 22, "sin": 30, "cos": 30, "tan": 45, "erf": 30, "power": 60, "divide": 4, "sqrt": 4,
-    "reciprocal": 4, "copy": 0, "positive": 0,
+    "exp": 12, "expm1": 18, "log": 18, "log1p": 22, "sigmoid": 16, "softplus": 30,
+    "log_sigmoid": 30, "tanh": 22, "sin": 30, "cos": 30, "tan": 45, "erf": 30, "power": 60,
+    "divide": 4, "sqrt": 4, "reciprocal": 4, "copy": 0, "positive": 0,
 }  # fmt: skip
 
 
