@@ -54,7 +54,7 @@ KINDS = {
     np.dtype(np.uint32): "u32",
     np.dtype(np.uint64): "u64",
 }
-_DTYPES: dict[str, np.dtype[Any]] = {kind: dtype for dtype, kind in KINDS.items()}
+_DTYPES: dict[str, Any] = dict(zip(KINDS.values(), KINDS, strict=True))
 
 
 class NoLowering(Exception):  # noqa: N818 - not an error: the node then runs in NumPy
