@@ -37,8 +37,9 @@ class Steps(NamedTuple):
     other: int
 
 
-#: Few rows of a product would not fill the registers.
-STEPS = Steps(16, 1024, 1)
+#: A product reads its right operand once a chunk: of many rows it takes more at a time.
+STEPS = Steps(64, 1024, 1)
+_MANY_ROWS = 1024
 
 
 class Cost:
@@ -130,6 +131,8 @@ class Task:
         share = max(self.nanoseconds / CHUNK, moved / CHUNK_BYTES / 4)
         products = any(isinstance(s, Other) and s.tensor.op == "matmul" for s in self.stages)
         step = STEPS.product if products else STEPS.other
+        if products and self.rows >= _MANY_ROWS:
+            step *= 4
         if alone and isinstance(only, Loop) and math.prod(only.space) == self.rows:
             step = STEPS.flat
         share = min(share, self.rows / step)
