@@ -105,9 +105,10 @@ class Compiled:
         Parameters
         ----------
         measure : bool
-            Measure the machine (once) and give each kernel's share of what it can do.
+            Measure the machine (once, half a second) and each record on made-up values, and say
+            what share of the machine's speed it has.
         """
-        return explain(repr(self), self.records, self._parameters)
+        return explain(repr(self), self.records, self._parameters, measure)
 
     # ---- a call that no record has taken by itself -----------------------------------------
 

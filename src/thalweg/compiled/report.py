@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
+
+from thalweg.compiled.machine import machine, seconds_of
 from thalweg.compiled.record import Record
 from thalweg.compiled.signature import describe_form, describe_leaf
 from thalweg.execute.executor import KernelReport, NumPyStep
@@ -14,13 +18,20 @@ from thalweg.optimise.group import find_groups
 __all__ = ["explain"]
 
 
-def explain(title: str, records: Sequence[Record], names: tuple[str, ...]) -> str:
-    """Every record of a function as text."""
+def explain(
+    title: str, records: Sequence[Record], names: tuple[str, ...], measure: bool = False
+) -> str:
+    """Every record of a function as text; with `measure` beside what the machine can do."""
     lines = [title]
     if not records:
         lines.append("  nothing is recorded yet: call it, or it was only called inside of a trace")
+    if measure:
+        rates = ", ".join(f"{v / 1e9:.0f} GFLOP/s {k}" for k, v in machine().peak.items())
+        lines.append(f"  the machine: copies {machine().bandwidth / 1e9:.0f} GB/s, {rates}")
     for number, record in enumerate(records, 1):
         lines += ["", *_record(number, record, names)]
+        if measure:
+            lines += _measured(record)
     return "\n".join(lines)
 
 
@@ -36,7 +47,7 @@ def _record(number: int, record: Record, names: tuple[str, ...]) -> list[str]:
         lines.append(f"    group: {group.name} = {members}; local gradient {group.gradient}")
         lines.append(f"           as one node: {group.saved}")
     kernels = [x for x in record.executor.report if isinstance(x, KernelReport)]
-    lines += [f"    {_kernel(kernel)}" for kernel in kernels]
+    lines += [f"    {_kernel(kernel, record)}" for kernel in kernels]
     steps = [x for x in record.executor.report if isinstance(x, NumPyStep)]
     for reason, count in Counter(step.reason for step in steps).items():
         gates = Counter(step.primitive for step in steps if step.reason == reason)
@@ -69,11 +80,41 @@ def _guards(record: Record) -> dict[str, str]:
     }
 
 
-def _kernel(kernel: KernelReport) -> str:
-    ops = ", ".join(kernel.ops)
-    time = "" if kernel.seconds is None else f"; {kernel.seconds * 1e6:.1f} µs"
-    threads = ", threads" if kernel.parallel else ""
+def _kernel(kernel: KernelReport, record: Record) -> str:
+    ops = ", ".join(f"{op} ×{n}" if n > 1 else op for op, n in Counter(kernel.ops).items())
+    threads = ", on several threads" if kernel.parallel else ""
+    time = ""
+    if kernel.seconds is not None:
+        share = machine().bound(kernel.bytes, kernel.flops, _dtype(record)) / kernel.seconds
+        time = f"; {_time(kernel.seconds)}, {share:.0%} of the roofline"
     return (
-        f"kernel {kernel.name}: {kernel.what}{threads}; {ops}; {kernel.bytes} bytes, "
-        f"{kernel.flops} FLOPs{time}"
+        f"kernel {kernel.name}: {kernel.what}{threads} of {ops}; {kernel.bytes:,} bytes, "
+        f"{kernel.flops:,} operations{time}"
     )
+
+
+def _measured(record: Record) -> list[str]:
+    """The time of a run, and the least that its kernels can take."""
+    seconds = seconds_of(record)
+    if seconds is None:
+        return ["    no time: made-up values take another branch, or fail"]
+    kernels = [x for x in record.executor.report if isinstance(x, KernelReport)]
+    text = f"    a run: {_time(seconds)}"
+    if kernels:
+        dtype = _dtype(record)
+        least = sum(machine().bound(x.bytes, x.flops, dtype) for x in kernels)
+        text += f"; the roofline of its kernels on one thread: {_time(least)}"
+        text += f", {least / seconds:.0%} of that speed"
+    return [text]
+
+
+def _dtype(record: Record) -> np.dtype[Any]:
+    """What the record computes with, mostly."""
+    found = Counter(
+        x.dtype for x in record.graph.nodes if not x.primitive.outputs and x.dtype.kind == "f"
+    )
+    return found.most_common(1)[0][0] if found else np.dtype(np.float64)
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds * 1e6:.1f} µs" if seconds < 1e-3 else f"{seconds * 1e3:.2f} ms"
