@@ -44,8 +44,8 @@ def parts(value: Any, kind: str, count: int) -> tuple[float, ...]:
 
 def fit(f: Callable[[Any], Any], low: Any, high: Any, count: int, kind: str) -> tuple[float, ...]:
     """`count` coefficients of f on [low, high]."""
-    found = mp.chebyfit(f, [mpf(low), mpf(high)], count)
-    return tuple(rounded(c, kind) for c in reversed(found))
+    found = mp.chebyfit(f, [mpf(low), mpf(high)], count, asc=True)
+    return tuple(rounded(c, kind) for c in found)
 
 
 def fixed(value: Any, guard: Callable[[Any], Any], at: Any = 0) -> Callable[[Any], Any]:

@@ -9,6 +9,9 @@ from thalweg.execute.native.emit import Emit, V
 
 __all__ = ["FUNCTIONS"]
 
+#: NumPy divides 180 by π as its dtype has it.
+_PI = {"f32": 0xC90FDB * 2.0**-22, "f64": math.pi}
+
 
 def sign(e: Emit, x: V) -> V:
     """−1, 0 or 1, and NaN; +0 for −0."""
@@ -93,8 +96,8 @@ FUNCTIONS: dict[str, Callable[..., V]] = {
     "fmax": fmax,
     "fmin": fmin,
     "heaviside": heaviside,
-    "deg2rad": lambda e, x: e.mul(x, e.like(math.pi / 180.0, x)),
-    "rad2deg": lambda e, x: e.mul(x, e.like(180.0 / math.pi, x)),
+    "deg2rad": lambda e, x: e.mul(x, e.like(_PI[x.kind] / 180.0, x)),
+    "rad2deg": lambda e, x: e.mul(x, e.like(180.0 / _PI[x.kind], x)),
     "xlogy": xlogy,
     "xlog1py": xlog1py,
 }
