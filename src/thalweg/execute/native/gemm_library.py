@@ -25,11 +25,15 @@ from thalweg.execute.native.jit import Target, attributes
 
 __all__ = ["library"]
 
-#: The buffer for packed rows of B; with the next of A and C it stays in the caches' first levels.
-_PACKED_BYTES = 32768
-#: B is packed where it spans more than this, and where enough rows of A make up for the work.
-_PACK_FROM_BYTES = 1 << 20
-_PACK_FROM_ROWS = 64
+#: B is packed where it spans more than this (less, where A's rows are not contiguous and so take
+#: more of the caches), and where enough rows of A make up for the work.
+_PACK_FROM_BYTES, _PACK_FROM_BYTES_STRIDED = 1 << 20, 1 << 17
+_PACK_FROM_ROWS = 32
+#: Steps of k in a packed panel: where A's rows are contiguous as many as pay for C's way to the
+#: registers and back, else no more than keep A's columns cached, whose lines share a few sets.
+_DEPTH, _DEPTH_STRIDED = 512, 128
+#: Rows of A that a packed panel is used for: what they hold in these steps stays in the cache.
+_PACKED_ROWS = 512
 
 
 def library(target: Target, kind: str) -> str:
@@ -61,7 +65,6 @@ def library(target: Target, kind: str) -> str:
 def _product(module: Module, target: Target, kind: str, lanes: int, widest: int) -> None:
     """Define tw_product: blocks of k (one, unless B is packed), in each the panels of columns."""
     size, scalar = BITS[kind] // 8, storage(kind)
-    depth = _PACKED_BYTES // (size * lanes * widest)
     module.declare("declare i64 @llvm.smin.i64(i64, i64)")
     module.declare("declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)")
     # A full panel where all its vectors are there (with masks: begun); one vector left alone
@@ -72,7 +75,7 @@ def _product(module: Module, target: Target, kind: str, lanes: int, widest: int)
     cases = " ".join(f"i64 {v}, label %panel{v}" for v in panels[1:])
     calls = "\n".join(
         f"""panel{v}:
-  call void @panel{v}(ptr %ap, ptr %bq, ptr %cj, i64 %rows, i64 %depth, i64 %ar, i64 %ar2, \
+  call void @panel{v}(ptr %ap, ptr %bq, ptr %cj, i64 %height, i64 %depth, i64 %ar, i64 %ar2, \
 i64 %ar3, i64 %ac, i64 %bqr, i64 %cr, i64 %last, i1 %add)
   br label %next"""
         for v in panels
@@ -82,7 +85,7 @@ i64 %ar3, i64 %ac, i64 %bqr, i64 %cr, i64 %last, i1 %add)
         f"""define void @tw_product_{kind}(ptr %a, ptr %b, ptr %c, i64 %rows, i64 %n, i64 %k, \
 i64 %ar, i64 %ac, i64 %br, i64 %bc, i64 %cr, i1 %more) {attributes(target)} {{
 entry:
-  %buffer = alloca [{depth * lanes * widest} x {scalar}], align 64
+  %buffer = alloca [{_DEPTH * lanes * widest} x {scalar}], align 64
   %no_rows = icmp slt i64 %rows, 1
   %no_columns = icmp slt i64 %n, 1
   %nothing = or i1 %no_rows, %no_columns
@@ -106,12 +109,15 @@ some:
   %ar3 = add i64 %ar2, %ar
   %strided = icmp ne i64 %bc, {size}
   %span = mul i64 %k, %br
-  %large = icmp sgt i64 %span, {_PACK_FROM_BYTES}
+  %near = icmp eq i64 %ac, {size}
+  %limit = select i1 %near, i64 {_PACK_FROM_BYTES}, i64 {_PACK_FROM_BYTES_STRIDED}
+  %large = icmp sgt i64 %span, %limit
   %many = icmp sge i64 %rows, {_PACK_FROM_ROWS}
   %worth = and i1 %large, %many
   %packed = or i1 %strided, %worth
   %k1 = add i64 %k, -1
-  %count0 = udiv i64 %k1, {depth}
+  %most = select i1 %near, i64 {_DEPTH}, i64 {_DEPTH_STRIDED}
+  %count0 = udiv i64 %k1, %most
   %count = add i64 %count0, 1
   %even0 = udiv i64 %k1, %count
   %even = add i64 %even0, 1
@@ -119,15 +125,25 @@ some:
   %one_row = icmp eq i64 %rows, 1
   %unpacked = xor i1 %packed, true
   %long = and i1 %one_row, %unpacked
+  %band = select i1 %packed, i64 {_PACKED_ROWS}, i64 %rows
+  br label %bands
+bands:
+  %r = phi i64 [0, %some], [%r.x, %band.end]
+  %rows_left = sub i64 %rows, %r
+  %height = call i64 @llvm.smin.i64(i64 %rows_left, i64 %band)
+  %ra = mul i64 %r, %ar
+  %a0 = getelementptr i8, ptr %a, i64 %ra
+  %rc = mul i64 %r, %cr
+  %c0 = getelementptr i8, ptr %c, i64 %rc
   br label %blocks
 blocks:
-  %p = phi i64 [0, %some], [%p.x, %block.end]
+  %p = phi i64 [0, %bands], [%p.x, %block.end]
   %left = sub i64 %k, %p
   %depth = call i64 @llvm.smin.i64(i64 %left, i64 %block)
   %later = icmp sgt i64 %p, 0
   %add = or i1 %more, %later
   %pa = mul i64 %p, %ac
-  %ap = getelementptr i8, ptr %a, i64 %pa
+  %ap = getelementptr i8, ptr %a0, i64 %pa
   %pb = mul i64 %p, %br
   %bp = getelementptr i8, ptr %b, i64 %pb
   br label %columns
@@ -153,7 +169,7 @@ columns:
   %jb = mul i64 %j, %bc
   %bj = getelementptr i8, ptr %bp, i64 %jb
   %jc = mul i64 %j, {size}
-  %cj = getelementptr i8, ptr %c, i64 %jc
+  %cj = getelementptr i8, ptr %c0, i64 %jc
   br i1 %packed, label %pack, label %go
 pack:
   %wb = mul i64 %width, {size}
@@ -171,7 +187,11 @@ next:
 block.end:
   %p.x = add i64 %p, %depth
   %p.go = icmp slt i64 %p.x, %k
-  br i1 %p.go, label %blocks, label %done
+  br i1 %p.go, label %blocks, label %band.end
+band.end:
+  %r.x = add i64 %r, %height
+  %r.go = icmp slt i64 %r.x, %rows
+  br i1 %r.go, label %bands, label %done
 done:
   ret void
 }}""",

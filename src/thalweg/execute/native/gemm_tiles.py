@@ -175,6 +175,17 @@ def _tile(e: Emit, kind: str, has_fma: bool, height: int, masks: Sequence[str]) 
     e.raw(f"load{h}:")
     rows = c_rows()
     loaded = [load(e, kind, moved(e, rows[i], j * wide), masks[j]).text for i, j in places]
+    # Sums start from C where k is in blocks: what the next tile will wait for is fetched now.
+    e.module.declare("declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
+    ahead = moved(e, f"%c{h}", f"%cd{h}")
+    for i in range(height):
+        for j in range(len(masks)):
+            e.raw(
+                f"  call void @llvm.prefetch.p0(ptr {moved(e, ahead, j * wide)}, "
+                "i32 1, i32 3, i32 1)"
+            )
+        if i + 1 < height:
+            ahead = moved(e, ahead, "%cr")
     e.raw(f"  br label %loop{h}")
     e.raw(f"loop{h}:")
 

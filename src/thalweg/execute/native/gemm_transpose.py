@@ -39,23 +39,25 @@ block:
   %jf = mul i64 %j, {size}
   %f = getelementptr i8, ptr %fi, i64 %jf
   %jt = mul i64 %j, %tr
-  %t = getelementptr i8, ptr %ti, i64 %jt
-  %broad = icmp sge i64 %columns_left, {lanes}
+  %t = getelementptr i8, ptr %ti, i64 %jt""")
+    if not target.has_avx512:
+        # Masks are dear here: blocks that are full do without.
+        e.raw(f"""  %broad = icmp sge i64 %columns_left, {lanes}
   %full = and i1 %tall, %broad
   br i1 %full, label %whole, label %edge
 whole:""")
-    rows = [load(e, kind, place) for place in _places(e, "%f", "%fr")]
-    for row, place in zip(_turned(e, rows), _places(e, "%t", "%tr"), strict=True):
-        store(e, row, place)
-    e.raw("  br label %block.end")
-    e.raw("edge:")
+        rows = [load(e, kind, place) for place in _places(e, "%f", "%fr")]
+        for row, place in zip(_turned(e, rows), _places(e, "%t", "%tr"), strict=True):
+            store(e, row, place)
+        e.raw("  br label %block.end")
+        e.raw("edge:")
+    # Beyond the last row and column the last one stands again: it is read again, and it is written
+    # last, over what stands there for the columns that are not there.
     only_columns = mask(e, "%column_mask", "%columns_left")
-    rows = [
-        load(e, kind, place, _only(e, only_columns, only_rows, i))
-        for i, place in enumerate(_places(e, "%f", "%fr"))
-    ]
-    for j, (row, place) in enumerate(zip(_turned(e, rows), _places(e, "%t", "%tr"), strict=True)):
-        store(e, row, place, _only(e, only_rows, only_columns, j))
+    rows = [load(e, kind, place, only_columns) for place in _places(e, "%f", "%fr", "%rows_left")]
+    places = _places(e, "%t", "%tr", "%columns_left")
+    for row, place in zip(reversed(_turned(e, rows)), reversed(places), strict=True):
+        store(e, row, place, only_rows)
     e.raw(f"""  br label %block.end
 block.end:
   %j.x = add i64 %j, {lanes}
@@ -71,21 +73,18 @@ done:
     module.define(name, "\n".join(e.lines))
 
 
-def _places(e: Emit, first: str, stride: str) -> list[str]:
-    """Pointers to as many rows as there are lanes."""
+def _places(e: Emit, first: str, stride: str, count: str = "") -> list[str]:
+    """Pointers to as many rows as there are lanes; with a count, from there on to the last one."""
     result = [first]
-    for _ in range(1, e.lanes):
+    for i in range(1, e.lanes):
+        step = stride
+        if count:
+            there, step = e.fresh(), e.fresh()
+            e.raw(f"  {there} = icmp sgt i64 {count}, {i}")
+            e.raw(f"  {step} = select i1 {there}, i64 {stride}, i64 0")
         result.append(e.fresh())
-        e.raw(f"  {result[-1]} = getelementptr i8, ptr {result[-2]}, i64 {stride}")
+        e.raw(f"  {result[-1]} = getelementptr i8, ptr {result[-2]}, i64 {step}")
     return result
-
-
-def _only(e: Emit, mask_: str, others: str, index: int) -> str:
-    """A mask, or nothing at all where the other mask's lane `index` is off."""
-    type_, on, both = f"<{e.lanes} x i1>", e.fresh(), e.fresh()
-    e.raw(f"  {on} = extractelement {type_} {others}, i64 {index}")
-    e.raw(f"  {both} = select i1 {on}, {type_} {mask_}, {type_} zeroinitializer")
-    return both
 
 
 def _turned(e: Emit, rows: list[V]) -> list[V]:
