@@ -155,15 +155,22 @@ class Builder:
 
     def matmul(self, a: Tensor, b: Tensor) -> Tensor:
         """The matrix product over the last two axes of both; axes before them broadcast."""
-        if a.kind not in ("f32", "f64") or a.kind != b.kind:
-            raise NoLowering(f"a product of {a.dtype} matrices runs in NumPy")
         batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
         shape = (*batch, a.shape[-2], b.shape[-1])
+        is_float = a.kind in ("f32", "f64")
+        # Integers have no kernel: sums of products serve where they read nothing often.
+        few = math.prod(shape) * a.shape[-1] <= 4 * (a.size + b.size + math.prod(shape))
+        if a.kind != b.kind or a.kind == "i1" or not (is_float or few):
+            raise NoLowering(f"a product of {a.dtype} matrices runs in NumPy")
         if math.prod(shape) == 0 or a.shape[-1] == 0:
             return self.const(0.0, a.kind, shape)
         if b.shape[-1] == 1:  # a matrix and a vector: a sum along rows
             row = self.transpose(b, (*range(b.ndim - 2), b.ndim - 1, b.ndim - 2))
             return self.reduce("add", self.map("multiply", a, row), (-1,), keepdims=True)
+        if not is_float:
+            left = self.reshape(a, (*a.shape, 1))
+            right = self.reshape(b, (*b.shape[:-2], 1, *b.shape[-2:]))
+            return self.reduce("add", self.map("multiply", left, right), (-2,))
         return self.make("matmul", (a, b), None, shape, a.kind)
 
     def gather(self, x: Tensor, positions: Tensor) -> Tensor:

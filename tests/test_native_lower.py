@@ -1,0 +1,537 @@
+"""Lowering rules: what a node's tensors mean is what its primitive computes, on the op table."""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+import thalweg as tw
+from tests.native_reference import evaluate
+from tests.op_cases import CASES
+from thalweg.array import Array
+from thalweg.execute.native.ir import Tensor
+from thalweg.execute.native.lower import lower
+from thalweg.graph.graph import Graph, between
+from thalweg.graph.node import Node, input_node
+from thalweg.graph.primitive import PRIMITIVES
+from thalweg.guards import Recording
+from thalweg.tracing import result_leaves
+from thalweg.tree import flatten, tree_map, unflatten
+
+#: Their results are sums: an error counts against the operands, not against what they cancel to.
+SUMS = frozenset(
+    "add_at convolve dot einsum kl_div linspace log_softmax logaddexp2 logaddexp2_reduce"
+    " logaddexp_reduce logsumexp masked_prod masked_sum matmul matvec mean nanmean nanprod nanstd"
+    " nansum nanvar norm prod remat softmax std sum var vecdot vecmat".split()
+)
+#: Moves numbers and computes none: exact.
+MOVES = frozenset(
+    "astype broadcast_to concatenate detach diag diagonal einsum_diagonal getitem input layout max"
+    " min pad reshape roll setitem sliding_windows stack transpose where".split()
+)
+
+
+def record(function: Any, arguments: Any) -> Graph:
+    """The graph of a call with all arguments traced, integers and masks too."""
+    with Recording(copying=True) as guards, np.errstate(all="ignore"):
+        nodes = [input_node(x) for x in arguments]
+        outputs, _ = result_leaves(function(*map(Array, nodes)))
+    return between(nodes, outputs, guards)
+
+
+def run(graph: Graph, arguments: Any) -> list[Any]:
+    """Outputs of the lowered graph; its guards and checks must hold."""
+    lowered = lower(graph)
+    ends = [x for x in lowered.outputs if isinstance(x, Tensor)]
+    conditions = [x for _, x in lowered.guards] + lowered.builder.checks
+    found = evaluate(
+        ends + conditions, [np.asarray(x) for x in arguments], lowered.builder.arrays, lowered.steps
+    )
+    assert all(found[len(ends) :]), "a guard or a check fails"
+    return found[: len(ends)]
+
+
+def expected_of(graph: Graph) -> list[Any]:
+    """The recorded values of the outputs that depend on an input."""
+    there = {*graph.inputs, *graph.nodes}
+    return [np.asarray(x.value) for x in graph.outputs if type(x) is Node and x in there]
+
+
+def reasons(function: Any, *arguments: Any) -> list[str]:
+    """Why steps of the function are left to NumPy."""
+    return [step.reason for step in lower(record(function, arguments)).steps]
+
+
+def agree(function: Any, *arguments: Any, native: bool = True) -> None:
+    """The lowered function gives NumPy's result, to the bit; without NumPy where `native`."""
+    graph = record(function, arguments)
+    if native:
+        assert not lower(graph).steps, [step.reason for step in lower(graph).steps]
+    for got, expected in zip(run(graph, arguments), expected_of(graph), strict=True):
+        same(got, expected)
+
+
+def same(got: Any, expected: Any) -> None:
+    np.testing.assert_array_equal(got, expected)
+    assert got.dtype == expected.dtype
+    if expected.dtype.kind == "f":
+        number = ~np.isnan(expected)
+        np.testing.assert_array_equal(np.signbit(got)[number], np.signbit(expected)[number])
+
+
+# ---- the op table -----------------------------------------------------------------------------
+
+
+def _functions(case: Any, dtype: Any) -> tuple[Any, Any, list[Any]]:
+    """The call of a case and its backward pass as functions of floating leaves, and the leaves."""
+    leaves, structure = flatten(tuple(case.operands()))
+    leaves = [
+        np.asarray(x).astype(dtype)[()] if np.asarray(x).dtype == np.float64 else x for x in leaves
+    ]
+    floating = [i for i, x in enumerate(leaves) if np.asarray(x).dtype.kind in "fc"]
+
+    def call(*variables: Any) -> Any:
+        full = list(leaves)
+        for i, x in zip(floating, variables, strict=True):
+            full[i] = x
+        return case.call(*unflatten(structure, full))
+
+    def backward(*variables: Any) -> Any:
+        out, pull = tw.vjp(call, *variables)
+        return pull(tree_map(np.ones_like, out))
+
+    return call, backward, [np.asarray(leaves[i])[()] for i in floating]
+
+
+def _key(node: Node) -> Any:
+    operands = tuple(
+        (x.shape, x.dtype) if type(x) is Node and not x.primitive.outputs else repr(x)[:200]
+        for x in node.operands
+    )
+    return node.primitive.name, repr(node.params), operands
+
+
+def _compare_node(node: Node) -> str:
+    """Compare one node, alone, with its value; gives the reason where NumPy has to do it."""
+    inputs = list(dict.fromkeys(x for x in node.operands if type(x) is Node))
+    graph = Graph(tuple(inputs), (node,), (node,))
+    lowered = lower(graph)
+    if lowered.steps:
+        return lowered.steps[0].reason
+    found = lowered.outputs[0]
+    ends = list(found) if isinstance(found, tuple) else [found]
+    values = node.value if node.primitive.outputs else (node.value,)
+    results = evaluate(
+        ends + lowered.builder.checks, [np.asarray(x.value) for x in inputs], lowered.builder.arrays
+    )
+    assert all(results[len(ends) :]), node
+    for got, value in zip(results, values, strict=False):
+        _compare(node.primitive.name, got, np.asarray(value), inputs)
+    return ""
+
+
+def _compare(name: str, got: Any, value: Any, inputs: list[Node]) -> None:
+    if value.dtype.kind != "f" or name in MOVES:
+        np.testing.assert_array_equal(got, value, err_msg=name)
+        return
+    eps = np.finfo(value.dtype).eps
+    with np.errstate(all="ignore"):
+        tolerance = 8 * eps * np.abs(value)
+        if name in SUMS:
+            largest = [np.nanmax(np.abs(x.value), initial=1.0) for x in inputs]
+            tolerance = tolerance + 64 * eps * max(largest) * max(x.size + 1 for x in inputs)
+        fine = (got == value) | (np.isnan(got) & np.isnan(value))
+        fine |= np.abs(got - value) <= tolerance
+    assert np.all(fine), (name, got, value)
+
+
+@functools.cache
+def _seen(dtype: Any) -> dict[str, dict[str, int]]:
+    """Compare every node of every case and its gradient: primitive → reason → how many."""
+    known: set[Any] = set()
+    found: dict[str, dict[str, int]] = {}
+    for case in CASES:
+        call, backward, leaves = _functions(case, dtype)
+        for function in (call, backward):
+            graph = record(function, leaves)
+            loose = {"rtol": 1e-9, "atol": 1e-9} if dtype is np.float64 else {"rtol": 1e-3}
+            for got, value in zip(run(graph, leaves), expected_of(graph), strict=True):
+                np.testing.assert_allclose(got, value, **{"atol": 1e-3, **loose}, err_msg=case.id)
+            for node in graph.nodes:
+                key = _key(node)
+                several = any(type(x) is Node and x.primitive.outputs for x in node.operands)
+                if key in known or several:
+                    continue
+                known.add(key)
+                reason = _compare_node(node)
+                counts = found.setdefault(node.primitive.name, {})
+                counts[reason] = counts.get(reason, 0) + 1
+    return found
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_every_case_and_its_gradient(dtype):
+    seen = _seen(dtype)
+    assert sum(sum(counts.values()) for counts in seen.values()) > 2000
+    for name in sorted(seen):  # shown by pytest -s
+        for reason, count in seen[name].items():
+            if reason:
+                print(f"{name}: {reason} ({count})")
+
+
+def test_a_rule_that_is_there_serves():
+    """A callable that never succeeds should be a reason."""
+    useless = sorted(
+        name
+        for name, counts in _seen(np.float64).items()
+        if callable(PRIMITIVES[name].lower) and "" not in counts
+    )
+    assert not useless
+
+
+# ---- indices ----------------------------------------------------------------------------------
+
+X = np.linspace(-1.0, 2.0, 24).reshape(4, 6)
+DEEP = np.arange(24.0).reshape(2, 3, 4)
+ROWS = np.array([3, 0, -2, 0])
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments"),
+    [
+        (lambda x, i: x[i], (X, ROWS)),
+        (lambda x, i: x[i], (X, np.array([[1, -1], [0, 2]]))),
+        (lambda x, i: x[:, i], (X, ROWS)),
+        (lambda x, i: x[i, 1:5:2], (X, ROWS)),
+        (lambda x, i: x[i[0]], (X, ROWS)),
+        (lambda x, i: x[1, i], (X, ROWS)),
+        (lambda x, i: x[i[1], i], (X, ROWS)),
+        (lambda x, i, j: x[i, :, j], (DEEP, np.array([0, 1, 0]), np.array([3, -1, 1]))),
+        (lambda x, i: x[1, :, i], (DEEP, np.array([0, 1, -1]))),
+        (lambda x, i: x[:, i, [1, 0]], (DEEP, np.array([0, 2]))),
+        (lambda x, i: x[..., None, i], (DEEP, np.array([0, 2]))),
+        (lambda x, i: x[::-1].T[i], (X, ROWS)),
+        (lambda x, i: x[i], (X, np.array([], int))),
+        (lambda x, i: np.take(x, i, axis=1), (X, ROWS.astype(np.uint8) % 4)),
+        (lambda x, i: np.take(x, i, mode="wrap"), (X, np.array([-30, 0, 99]))),
+        (lambda x, i: np.take(x, i, mode="clip"), (X, np.array([-30, 0, 99]))),
+        (
+            lambda x, i: np.take_along_axis(x, i, 1),
+            (X, np.array([[0, -1], [2, 2], [1, 0], [5, 5]])),
+        ),
+        (lambda x: x[[0, 2, 3]][:, [5, 1]], (X,)),
+        (lambda x: x[np.ix_([0, 2], [1, 3, 5])], (X,)),
+        (lambda x: x[X > 0.3], (X,)),
+        (lambda x: x[:, X[0] > -0.5], (X,)),
+        (lambda x: x[np.True_], (X,)),
+    ],
+)
+def test_indices_that_are_traced(function, arguments):
+    agree(function, *arguments)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int64, np.bool_])
+def test_one_entry_of_each_row_is_chosen_without_a_gather(dtype):
+    n, m = 5, 7
+    x = np.random.default_rng(0).standard_normal((n, m)).astype(dtype)
+    if np.dtype(dtype).kind == "f":
+        x[:, :4] = [-0.0, np.nan, -np.inf, np.inf]
+    y = np.array([0, 1, 2, -4, -1])
+    graph = record(lambda x, y: x[np.arange(n), y], (x, y))
+    ops = {tensor.op for tensor in _reached(lower(graph).outputs)}
+    assert "gather" not in ops
+    agree(lambda x, y: x[np.arange(n), y], x, y)
+    agree(lambda x, y: x[y % n, np.arange(n)], x, y)
+    deep = np.repeat(x[:, :, None], 3, axis=2)
+    agree(lambda x, y: x[np.arange(n), y], deep, y)
+    agree(lambda x, y: x[np.arange(n), :, y % 3], deep, y)
+
+
+def _reached(ends: Any) -> list[Tensor]:
+    stack, seen = [x for x in ends if isinstance(x, Tensor)], {}
+    while stack:
+        x = stack.pop()
+        if x.serial not in seen:
+            seen[x.serial] = x
+            stack.extend(x.args)
+    return list(seen.values())
+
+
+def _set(x: Any, index: Any, value: Any) -> Any:
+    y = x * 1
+    y[index] = value
+    return y
+
+
+def _add(x: Any, index: Any, value: Any) -> Any:
+    y = x * 1
+    np.add.at(y, index, value)
+    return y
+
+
+@pytest.mark.parametrize("write", [_set, _add])
+@pytest.mark.parametrize(
+    ("index", "traced", "value"),
+    [
+        (lambda i: i, ROWS, X + 1),
+        (lambda i: i, ROWS, np.float64(2.5)),
+        (lambda i: (slice(None), i), ROWS, X[0, :4]),
+        (lambda i: (np.arange(4), i), np.array([0, -1, 3, 3]), np.arange(4.0)),
+        (lambda i: (i % 4, np.arange(6)), np.arange(6) * 3, np.arange(6.0)),
+        (lambda i: ([1, 1, 1], [2, 2, 3]), ROWS, np.array([1.0, 10.0, 100.0])),
+        (lambda i: ([0, 0], slice(None)), ROWS, X[:2]),
+        (lambda i: (i[0], slice(1, 4)), ROWS, X[0, 1:4]),
+        (lambda i: X > 0.5, ROWS, np.float64(-7.0)),
+        (lambda i: X > 0.5, ROWS, np.arange(float((X > 0.5).sum()))),
+        (lambda i: i > 0, ROWS, X[0]),
+        (lambda i: (slice(None), X[0] > -0.5), ROWS, np.float64(-7.0)),
+        (lambda i: (Ellipsis, slice(None, None, -2)), ROWS, X[:1, ::2]),
+        (lambda i: Ellipsis, ROWS, X[:1, :1]),
+    ],
+)
+def test_writing_at_indices(write, index, traced, value):
+    agree(lambda x, i, v: write(x, index(i), v), X, traced, value)
+
+
+def test_a_mask_that_is_traced():
+    agree(lambda x, v: _set(x, x > 0.3, v), X, np.float64(3.0))
+    agree(lambda x, v: _set(x, x[:, 0] > 0.3, v), X, X[0] * 2)
+    assert reasons(lambda x: x[x > 0.3], X)
+    assert reasons(lambda x: _set(x, x > 0.3, np.arange(float((X > 0.3).sum()))), X)
+
+
+def test_an_index_out_of_range_fails_a_check_and_reads_nothing_wild():
+    graph = record(lambda x, i: x[i], (X, ROWS))
+    lowered = lower(graph)
+    for wrong in (4, -5, 2**62, -(2**63)):
+        i = np.array([0, wrong, 1, 0])
+        found = evaluate(
+            [*lowered.builder.checks, lowered.outputs[0]], [X, i], lowered.builder.arrays
+        )
+        assert not all(found[:-1])
+
+
+def test_values_that_do_not_fit_the_array_are_cast_or_left_to_numpy():
+    agree(lambda x, v: _set(x, 0, v), X.astype(np.float32), np.float64(0.1))
+    agree(lambda x, v: _set(x, 0, v), np.arange(4), np.float64(2.7))
+    assert reasons(lambda x, v: _add(x, 0, v), X.astype(np.float32), np.float64(0.1))
+
+
+# ---- values -----------------------------------------------------------------------------------
+
+SPECIAL = np.array(
+    [0.0, -0.0, 1.0, -1.0, 0.5, 2.0, -2.5, np.inf, -np.inf, np.nan, 5e-324, 1e-310, 1e300, -1e300]
+)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("exponent", [0, 1, 2, 3, 4, -1, -2, 0.5, 1.5, -0.5, np.float64(0.5), 7])
+def test_constant_powers(exponent, dtype):
+    with np.errstate(all="ignore"):
+        x = SPECIAL.astype(dtype)
+    graph = record(lambda v: v**exponent, (x,))
+    (got,) = run(graph, (x,))
+    expected = graph.outputs[0].value
+    assert got.dtype == expected.dtype
+    np.testing.assert_allclose(got, expected, rtol=4 * np.finfo(dtype).eps)
+    number = ~np.isnan(expected)
+    np.testing.assert_array_equal(np.signbit(got)[number], np.signbit(expected)[number])
+
+
+def test_powers_of_numbers_and_integers():
+    for x in (0.0, -0.0, 4.0, np.inf, -np.inf, np.nan):
+        agree(lambda v: v**0.5, np.float64(x))
+        agree(lambda v: v**-0.5, np.float64(x))
+        agree(lambda v: v**1.5, np.float64(x))
+    agree(lambda v: v**5, np.array([-3, 0, 7, 2**40]))
+    agree(lambda v: v**0, np.array([-3, 0]))
+    agree(lambda v: 2.0**v, np.array([1.0, -np.inf, np.nan, 0.5]))
+    assert reasons(lambda v, w: v**w, np.array([2, 3]), np.array([3, 2]))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: np.clip(x, 0.0, 1.0),
+        lambda x: np.clip(x, -0.0, np.inf),
+        lambda x: np.clip(x, np.nan, 1.0),
+        lambda x: np.clip(x, np.zeros_like(SPECIAL), np.full_like(SPECIAL, 2.0)),
+        lambda x: np.round(x, 2),
+        lambda x: np.round(x, -1),
+        lambda x: np.modf(x)[0],
+        lambda x: np.isposinf(x),
+        lambda x: np.isclose(x, x[::-1], equal_nan=True),
+        lambda x: np.allclose(x, x),
+        lambda x: np.array_equal(x, x, equal_nan=True),
+        lambda x: np.sign(x),
+        lambda x: np.where(x > 0, x, 0.0),
+        lambda x: np.logical_and(x, x > 0),
+        lambda x: np.nan_to_num(x),
+        lambda x: np.argmax(x),
+        lambda x: np.argmin(x.reshape(2, 7), axis=1, keepdims=True),
+        lambda x: np.nanmax(x.reshape(2, 7), axis=0),
+        lambda x: np.fmin.reduce(x),
+        lambda x: np.any(x.reshape(2, 7), axis=0),
+        lambda x: np.all(x, where=x > 0),
+        lambda x: np.count_nonzero(x.reshape(7, 2), axis=1),
+        lambda x: np.max(x, initial=0.0, where=x < 5),
+        lambda x: x.astype(np.int64),
+        lambda x: x.astype(np.int32),
+        lambda x: x.astype(bool),
+    ],
+)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_special_values(function, dtype):
+    with np.errstate(all="ignore"):
+        agree(function, SPECIAL.astype(dtype))
+
+
+def test_a_sum_of_negative_zeros_is_zero():
+    for shape, axis in (((1,), 0), ((3,), 0), ((2, 1), 1), ((), None), ((2,), ())):
+        agree(lambda x, a=axis: np.sum(x, axis=a), np.full(shape, -0.0)[()])
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (1,), (0, 3), (3, 0), (1, 1)])
+def test_sizes_0_and_1(shape):
+    x = np.full(shape, 0.7)[()]
+    for function in (
+        np.sum, np.prod, np.mean, np.var, np.linalg.norm, np.any, np.nansum, np.transpose,
+        lambda v: np.exp(v) * 2, lambda v: v[..., None], lambda v: np.concatenate([v.ravel()] * 2),
+        lambda v: np.ravel(v) @ np.ravel(v), lambda v: np.logaddexp.reduce(np.ravel(v)),
+    ):  # fmt: skip
+        if x.size == 0 and function in (np.mean, np.var):
+            continue  # NumPy warns
+        graph = record(function, (x,))
+        for got, node in zip(run(graph, (x,)), graph.outputs, strict=True):
+            np.testing.assert_allclose(got, node.value, rtol=1e-15)
+            assert got.dtype == node.dtype
+
+
+def test_integers_and_booleans():
+    i, b = np.array([3, -4, 0, 7]), np.array([True, False, True, True])
+    agree(lambda i: np.sum(i.astype(np.int8)), i)
+    agree(lambda b: np.sum(b), b)
+    agree(lambda b: np.max(b) | np.min(b), b)
+    agree(lambda b: ~b ^ (b & True), b)
+    agree(lambda i: ~i, i)
+    agree(lambda i: i @ i, i)
+    agree(lambda i: np.multiply.outer(i, i) @ np.arange(8).reshape(4, 2), i)
+    assert reasons(lambda i: i @ i, np.ones((40, 40), int))
+    agree(lambda i: i % 3 + i // 2, i)
+    agree(lambda i, b: np.where(b, i, 1.5), i, b)
+    agree(lambda i: np.mean(i), i)
+    assert reasons(lambda i: i << 2, i)
+    assert reasons(lambda i, j: i < j, i, i.astype(np.uint64))
+
+
+def test_products_over_many_operands_and_stretched_axes():
+    rng = np.random.default_rng(1)
+    for subscripts, *shapes in (
+        ("ij,jk,kl->il", (2, 3), (3, 4), (4, 5)),
+        ("ij,jk,kl->ki", (2, 3), (3, 4), (4, 5)),
+        ("bij,bjk->bik", (2, 3, 4), (1, 4, 5)),
+        ("ij,ij->", (3, 4), (3, 4)),
+        ("ij,kl->jl", (2, 3), (4, 5)),
+        ("ij,j->ji", (2, 3), (3,)),
+        ("iij->ji", (3, 3, 2)),
+        ("ij->", (2, 3)),
+    ):
+        arrays = [rng.standard_normal(shape) for shape in shapes]
+        graph = record(lambda *xs, s=subscripts: np.einsum(s, *xs), arrays)
+        (got,) = run(graph, arrays)
+        np.testing.assert_allclose(got, graph.outputs[0].value, rtol=1e-13, atol=1e-14)
+
+
+# ---- what NumPy does --------------------------------------------------------------------------
+
+
+def test_steps_of_numpy_stand_between_tensors():
+    x = np.array([[3.0, 1.0], [1.0, 2.0]])
+
+    def f(x):
+        w, v = np.linalg.eigh(x + x.T)
+        return np.sum(v * w) + np.sort(x)[0, 0]
+
+    graph = record(f, (x,))
+    (got,) = run(graph, (x,))
+    np.testing.assert_allclose(got, graph.outputs[0].value, rtol=1e-14)
+    assert [step.name for step in lower(graph).steps] == ["eigh", "sort"]
+    assert all(step.origin is not None for step in lower(graph).steps)
+
+
+def test_dtypes_of_numpy_alone_pass_from_step_to_step():
+    agree(lambda z: np.real(z * z), np.array([1 + 2j, 3j]), native=False)
+    agree(lambda z: z, np.array([1 + 2j]), native=False)
+    agree(lambda x: np.abs(np.exp(1j * x)), np.array([0.5, 1.0]), native=False)
+    agree(lambda x: x.astype(np.float16).astype(np.float64), np.array([0.1]), native=False)
+    agree(lambda x: x + 1, np.array([1.0, 2.0]).astype(">f8"), native=False)
+
+
+def test_guards():
+    def f(x, i):
+        total = x[int(i)] if x.sum() > 0 else x[0]
+        return total * float(tw.detach(x[1]))
+
+    x, i = np.array([1.0, 2.0, 3.0]), np.int64(2)
+    lowered = lower(record(f, (x, i)))
+    answers = [condition for _, condition in lowered.guards]
+    arrays = lowered.builder.arrays
+    assert all(evaluate(answers, [x, i], arrays, lowered.steps))
+    assert not all(evaluate(answers, [-x, i], arrays, lowered.steps))
+    assert not all(evaluate(answers, [x, np.int64(1)], arrays, lowered.steps))
+    assert not all(evaluate(answers, [x * [1, 2, 1], i], arrays, lowered.steps))
+
+
+def test_a_guard_that_was_nan_wants_nan():
+    lowered = lower(record(lambda x: x * float(tw.detach(x[0])), (np.array([np.nan, 1.0]),)))
+    ((_, condition),) = lowered.guards
+    for first, expected in ((np.nan, True), (1.0, False)):
+        assert evaluate([condition], [np.array([first, 1.0])]) == [expected]
+
+
+def test_a_guard_on_complex_numbers_is_numpys():
+    lowered = lower(record(lambda z: z * complex(tw.detach(z[0])), (np.array([1j, 2.0]),)))
+    assert "guard" in [step.name for step in lowered.steps]
+    ((_, condition),) = lowered.guards
+    for first in (1j, 2j):
+        found = evaluate([condition], [np.array([first, 2.0])], (), lowered.steps)
+        assert found == [first == 1j]
+
+
+def test_what_remat_holds_is_lowered_with_the_rest():
+    block = tw.remat(lambda x: np.sin(np.exp(x)) * 3)
+    graph = record(lambda x: tw.grad(lambda v: np.sum(block(v)))(x), (X,))
+    assert not lower(graph).steps
+    (got,) = run(graph, (X,))
+    np.testing.assert_allclose(got, graph.outputs[0].value, rtol=1e-14)
+
+
+def test_a_graph_without_values_is_lowered_too():
+    graph = record(lambda x: np.sum(np.exp(x[1:]) @ x.T), (X,)).without_values()
+    expected = np.sum(np.exp(X[1:]) @ X.T)
+    np.testing.assert_allclose(run(graph, (X,)), [expected], rtol=1e-13)
+
+
+def test_constants_and_outputs_that_depend_on_nothing():
+    large = np.arange(6.0)[::2]
+
+    def f(x):
+        return x * large + np.zeros(3), 1.5, np.arange(2)
+
+    graph = record(f, (np.ones(3),))
+    lowered = lower(graph)
+    assert lowered.outputs[1] == 1.5
+    assert all(array.flags.c_contiguous for array in lowered.builder.arrays)
+    (got,) = run(graph, (np.ones(3),))
+    np.testing.assert_array_equal(got, large)
+
+
+def test_equal_work_is_one_tensor():
+    lowered = lower(record(lambda x: (np.exp(x) * 2.0, 2.0 * np.exp(x), np.exp(x)), (X,)))
+    assert sum(x.op == "map" and x.data == "exp" for x in _reached(lowered.outputs)) == 1
+    zeros = lower(record(lambda x: (x * 0.0, x * -0.0, x * math.nan), (X,)))
+    assert len({x.serial for x in zeros.outputs}) == 3
