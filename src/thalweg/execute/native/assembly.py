@@ -15,6 +15,7 @@ from thalweg.execute.native.jit import Target, attributes
 from thalweg.execute.native.loops import Rows, emit_loop
 from thalweg.execute.native.plan import Plan, nbytes
 from thalweg.execute.native.scalar import weight
+from thalweg.execute.native.tape import emit_tape
 from thalweg.execute.native.tasks import Task
 from thalweg.execute.native.writer import Writer, identity_of, join
 
@@ -145,6 +146,11 @@ class _Task:
         )
 
     def _loop(self, loop: Loop) -> None:
+        if loop in self.plan.tapes:
+            tape, offset = self.plan.tapes[loop]
+            slots = self.at_offset(offset)
+            emit_tape(self.w, loop, tape, self.pointer, slots, self.target.vector_bytes)
+            return
         if self.rows is None and self._transposition(loop):
             return
         emit_loop(

@@ -76,6 +76,8 @@ class Module:
         self.shared: frozenset[str] = frozenset()
         self.declarations: dict[str, None] = {}
         self.definitions: dict[str, str] = {}
+        #: Arrays that stand outside of the text: the k-th is the external symbol @data_k.
+        self.arrays: list[Any] = []
         self._tables: dict[bytes, str] = {}
         self._names: dict[str, int] = {}
 
@@ -86,6 +88,13 @@ class Module:
     def define(self, name: str, text: str) -> None:
         """Add a function, global or attribute group under its name (kept, if it is there)."""
         self.definitions.setdefault(name, text)
+
+    def array(self, values: Any) -> str:
+        """The name of an array's memory; whoever links the module keeps the array."""
+        name = f"@data_{len(self.arrays)}"
+        self.arrays.append(values)
+        self.declare(f"{name} = external global i8")
+        return name
 
     def fresh(self, stem: str) -> str:
         """A new global name."""

@@ -34,6 +34,8 @@ __all__ = ["Loop", "Other", "Root", "Stage", "fuse"]
 _MAPS, _INSTRUCTIONS = 160, 700
 #: In a space of one entry nothing is kept in vectors, so that a body may be long.
 _SCALAR_MAPS = 1500
+#: From so many numbers on they go on a tape (`thalweg.execute.native.tape`).
+TAPED = 5000
 #: A map is computed a second time, rather than stored, up to so many instructions.
 _AGAIN = 8
 _INLINE = frozenset(("map", "gather", "iota"))
@@ -124,6 +126,9 @@ class _Fuser:
         self.ready: dict[Tensor, int] = {}
         self.home: dict[Tensor, Loop] = {}
         self.must = self._what_must_be_stored()
+        #: Whether there are so many numbers that they go on a tape: then one loop takes them all.
+        self.taped = sum(t.op == "map" and not space_of(t.shape) for t in self.order) > TAPED
+        self.tape: Loop | None = None
 
     def _what_must_be_stored(self) -> set[Tensor]:
         """Tensors that something other than a loop over the same space asks for."""
@@ -217,6 +222,8 @@ class _Fuser:
         if not reduce:
             strides, offset = place or (c_strides(shape), 0)
             place = (tuple([s for n, s in zip(shape, strides, strict=True) if n != 1]), offset)
+        if self.taped and not space and not reduce:
+            return self._place_number(value, target, place, after)  # type: ignore[arg-type]
         inlined, reads = self._expand(value, target)
         loop = self._choose(space, inlined, reads, after)
         again = self._settle(loop, inlined, reads)
@@ -225,6 +232,53 @@ class _Fuser:
         loop.reads.update((x, None) for x in reads if x not in loop.inlined)
         for t in again:
             self.home.setdefault(t, loop)
+        loop.roots.append(Root(value, target, place))
+        if target.op != "assemble":
+            self.ready[target] = loop.position
+        return loop
+
+    def _place_number(
+        self, value: Tensor, target: Tensor, place: tuple[Shape, int], after: int
+    ) -> Loop:
+        """`_place` for a graph of many numbers: the loop under way takes it in, if it can."""
+        new: dict[Tensor, None] = {}
+        shared: dict[Tensor, None] = {}
+        reads: dict[Tensor, None] = {}
+        known = {} if self.tape is None else self.tape.inlined
+        stack = [value]
+        while stack:
+            x = through(stack.pop())
+            if is_scalar_const(x) or x in new:
+                continue
+            if x in known:
+                shared[x] = None
+            elif x.op == "view":
+                reads[x.args[0]] = None
+            elif x.op == "map" and (x is target or x not in self.ready):
+                new[x] = None
+                stack.extend(x.args)
+            else:
+                reads[x] = None
+        for x in reads:
+            if x.op == "input" or is_array_const(x):
+                self.ready.setdefault(x, -1)
+            elif x not in self.ready:
+                self._store_first(x)
+        loop = self.tape
+        if (
+            loop is None
+            or any(self.ready[x] >= loop.position for x in reads)
+            or (after >= loop.position)
+        ):
+            for x in shared:
+                self._store_at_home(x)
+                reads[x] = None
+            loop = self.tape = Loop((), len(self.stages))
+            self.stages.append(loop)
+        for x in new:
+            self.home[x] = loop
+        loop.inlined.update(new)
+        loop.reads.update(reads)
         loop.roots.append(Root(value, target, place))
         if target.op != "assemble":
             self.ready[target] = loop.position

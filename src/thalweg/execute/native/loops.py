@@ -299,7 +299,7 @@ class _Nest:
         with w.loop(begin, end, w.lanes, handed) as state:
             self._advance(k, state.index)
             self.indices.append(state.index)
-            mask = self._mask(state.index, end) if masked else None
+            mask = w.inside(state.index, end) if masked else None
             accumulators = {
                 id(r.root): value for r, value in zip(active, state.values, strict=True)
             }
@@ -313,16 +313,6 @@ class _Nest:
             before = carried[id(r.root)]
             result[id(r.root)] = join(w.s, r.how, before, w.s.convert(total, before.kind))
         return result
-
-    def _mask(self, index: V, end: V) -> V:
-        """Which lanes are inside."""
-        w = self.w
-        left = w.s.sub(end, index)
-        if w.lanes == 1:
-            return w.s.const(True, "i1")
-        few = w.s.intrinsic("smin", left, V(str(w.lanes), "i64"))
-        narrow = w.s.line(f"trunc i64 {few.text} to i32", "i32")
-        return w.e.compare("slt", w.ramp("i32"), w.splat(narrow))
 
     def _hoist(self, k: int) -> dict[Access, V]:
         """Operands that stay the same along the innermost axis, in all lanes."""

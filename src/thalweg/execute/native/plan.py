@@ -15,6 +15,7 @@ from thalweg.execute.native.access import is_array_const
 from thalweg.execute.native.fuse import Loop, Stage
 from thalweg.execute.native.ir import Tensor, bytes_of
 from thalweg.execute.native.loops import reductions_of
+from thalweg.execute.native.tape import Tape, make_tape
 from thalweg.execute.native.tasks import Task, reads_rows
 
 __all__ = ["Place", "Plan", "Share", "make_plan", "nbytes"]
@@ -44,6 +45,8 @@ class Plan(NamedTuple):
     places : dict
     partials : dict
         Reduction → the shares of all chunks.
+    tapes : dict
+        Loop → its tape, and where in the arena the slots are.
     copies : list
         (offset in the arena, input, bytes): results that go to an argument's memory at the end.
     arena : int
@@ -52,6 +55,7 @@ class Plan(NamedTuple):
 
     places: dict[Tensor, Place]
     partials: dict[Tensor, Share]
+    tapes: dict[Loop, tuple[Tape, int]]
     copies: list[tuple[int, int, int]]
     arena: int
 
@@ -185,13 +189,21 @@ def make_plan(
         for t, kind in task.partials().items():
             kinds[t] = kind
             arena.want(("share", t), bytes_of((task.chunks, *t.shape), kind), now, now)
+    tapes: dict[Loop, Tape] = {}
+    for task in tasks:
+        for stage, now in zip(task.stages, times[task.position], strict=True):
+            tape = make_tape(stage) if isinstance(stage, Loop) else None
+            if isinstance(stage, Loop) and tape is not None:
+                tapes[stage] = tape
+                arena.want(stage, 8 * tape.size, now, now)
     offsets = arena.give()
     for t in first:
         if t not in places:
             places[t] = Place("arena", offsets[t])
     copies = [(offsets[t], into, nbytes(t)) for t, into in copied]
     partials = {t: Share(offsets["share", t], kind) for t, kind in kinds.items()}
-    return Plan(places, partials, copies, arena.size)
+    placed = {loop: (tape, offsets[loop]) for loop, tape in tapes.items()}
+    return Plan(places, partials, placed, copies, arena.size)
 
 
 def _may_overwrite(tasks: Sequence[Task], t: Tensor, x: Tensor, checked: int) -> bool:

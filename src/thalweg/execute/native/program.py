@@ -14,6 +14,7 @@ from thalweg.execute.executor import GuardChanged, KernelReport, NumPyStep, Repo
 from thalweg.execute.native import gemm, jit, threads
 from thalweg.execute.native.access import locate
 from thalweg.execute.native.assembly import Segment, assemble
+from thalweg.execute.native.call import as_leaf
 from thalweg.execute.native.fuse import Loop, Stage, fuse
 from thalweg.execute.native.ir import Tensor, dtype_of
 from thalweg.execute.native.lower import Lowered, lower
@@ -85,6 +86,8 @@ class Program:
         self.text = module.text()
         self._keep = [np.ascontiguousarray(x) for x in b.arrays]
         symbols = {f"array_{i}": x.ctypes.data for i, x in enumerate(self._keep)}
+        self._data = [np.ascontiguousarray(x) for x in module.arrays]
+        symbols |= {f"data_{i}": x.ctypes.data for i, x in enumerate(self._data)}
         natives = [segment for segment in self.segments if segment.name]
         self._library = None
         self._functions: dict[str, Any] = {}
@@ -135,7 +138,8 @@ class Program:
         IndexError
             Where an index of a compiled gather is out of bounds.
         """
-        kept = [_ready(x, t) for x, t in zip(leaves, self._lowered.inputs, strict=True)]
+        inputs = self._lowered.inputs
+        kept = [as_leaf(x, t.shape, t.dtype) for x, t in zip(leaves, inputs, strict=True)]
         count = len(kept) + len(self._slots)
         table = (ctypes.c_void_p * max(1, count))()
         for i, x in enumerate(kept):
@@ -252,14 +256,6 @@ def _owned(result: Any, t: Tensor) -> np.ndarray[Any, Any]:
     if array.shape != t.shape:  # a shape that depends on values: the record is of another branch
         raise ShapeError(f"a step gave shape {array.shape} where {t.shape} was recorded")
     if array.base is not None or not array.flags.c_contiguous or array.dtype != t.dtype:
-        array = np.array(array, t.dtype, order="C")
-    return array
-
-
-def _ready(x: Any, t: Tensor) -> np.ndarray[Any, Any]:
-    """A leaf as compiled code reads it: C order, aligned, native byte order."""
-    array = np.asarray(x, t.dtype)
-    if not (array.flags.c_contiguous and array.flags.aligned) or not array.dtype.isnative:
         array = np.array(array, t.dtype, order="C")
     return array
 

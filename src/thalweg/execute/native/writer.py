@@ -83,6 +83,14 @@ class Writer:
         self.begin_block(done)
         state.last = list(state.next)
 
+    def inside(self, index: V, end: V) -> V:
+        """Which lanes, from `index` on, are before `end`."""
+        if self.lanes == 1:
+            return self.s.const(True, "i1")
+        few = self.s.intrinsic("smin", self.s.sub(end, index), V(str(self.lanes), "i64"))
+        narrow = self.s.line(f"trunc i64 {few.text} to i32", "i32")
+        return self.e.compare("slt", self.ramp("i32"), self.splat(narrow))
+
     # ---- memory ----------------------------------------------------------------------------
 
     def address(self, base: str, offset: V, kind: str) -> str:
