@@ -128,7 +128,7 @@ def test_product(
 
 @pytest.mark.parametrize("kind", ["f32", "f64"])
 @pytest.mark.parametrize(
-    ("m", "n", "k"), [(70, 700, 700), (1, 1000, 400), (200, 1, 1000), (90, 75, 2), (65, 530, 530)]
+    ("m", "n", "k"), [(70, 700, 700), (1, 1000, 400), (200, 1, 1000), (90, 75, 2), (1100, 530, 530)]
 )
 def test_larger(m: int, n: int, k: int, kind: str) -> None:
     rng = np.random.default_rng(1)
