@@ -1,4 +1,7 @@
-"""What the tensor language means: a program of tensors evaluated with NumPy, for tests."""
+"""What the tensor language means: a program of tensors evaluated with NumPy, for tests.
+
+And functions recorded, lowered and compared with what NumPy gave.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,14 @@ from typing import Any
 import numpy as np
 import scipy.special
 
+from thalweg.array import Array
 from thalweg.execute.native.ir import Tensor, dtype_of
-from thalweg.execute.native.lower import Step
+from thalweg.execute.native.lower import Step, lower
+from thalweg.graph.graph import Graph, between
+from thalweg.graph.node import Node, input_node
 from thalweg.graph.primitive import PRIMITIVES
+from thalweg.guards import Recording
+from thalweg.tracing import result_leaves
 
 REDUCTIONS = {
     "add": np.add,
@@ -140,3 +148,54 @@ def _assemble(x: Tensor, args: list[Any]) -> Any:
         written[where] = True
     assert has_base or written.all(), "the parts leave a gap"
     return result.reshape(x.shape)
+
+
+# ---- functions lowered and compared ------------------------------------------------------------
+
+
+def record(function: Any, arguments: Any) -> Graph:
+    """The graph of a call with all arguments traced, integers and masks too."""
+    with Recording(copying=True) as guards, np.errstate(all="ignore"):
+        nodes = [input_node(x) for x in arguments]
+        outputs, _ = result_leaves(function(*map(Array, nodes)))
+    return between(nodes, outputs, guards)
+
+
+def run(graph: Graph, arguments: Any) -> list[Any]:
+    """Outputs of the lowered graph; its guards and checks must hold."""
+    lowered = lower(graph)
+    ends = [x for x in lowered.outputs if isinstance(x, Tensor)]
+    conditions = [x for _, x in lowered.guards] + lowered.builder.checks
+    found = evaluate(
+        ends + conditions, [np.asarray(x) for x in arguments], lowered.builder.arrays, lowered.steps
+    )
+    assert all(found[len(ends) :]), "a guard or a check fails"
+    return found[: len(ends)]
+
+
+def expected_of(graph: Graph) -> list[Any]:
+    """The recorded values of the outputs that depend on an input."""
+    there = {*graph.inputs, *graph.nodes}
+    return [np.asarray(x.value) for x in graph.outputs if type(x) is Node and x in there]
+
+
+def reasons(function: Any, *arguments: Any) -> list[str]:
+    """Why steps of the function are left to NumPy."""
+    return [step.reason for step in lower(record(function, arguments)).steps]
+
+
+def agree(function: Any, *arguments: Any, native: bool = True) -> None:
+    """The lowered function gives NumPy's result, to the bit; without NumPy where `native`."""
+    graph = record(function, arguments)
+    if native:
+        assert not lower(graph).steps, [step.reason for step in lower(graph).steps]
+    for got, expected in zip(run(graph, arguments), expected_of(graph), strict=True):
+        same(got, expected)
+
+
+def same(got: Any, expected: Any) -> None:
+    np.testing.assert_array_equal(got, expected)
+    assert got.dtype == expected.dtype
+    if expected.dtype.kind == "f":
+        number = ~np.isnan(expected)
+        np.testing.assert_array_equal(np.signbit(got)[number], np.signbit(expected)[number])
