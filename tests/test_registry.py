@@ -13,7 +13,7 @@ from tests.op_cases import CASES
 from thalweg.array import Array
 from thalweg.graph.node import Node, input_node
 from thalweg.graph.primitive import FUNCTIONS, PRIMITIVES, UFUNC_METHODS, UFUNCS, Primitive
-from tools.operations import Seen, built_in, observe
+from tools.operations import STRUCTURAL, Seen, built_in, observe
 
 #: The escape hatch `Custom`: who uses it, and why no other kind serves.
 _REASONS = {
@@ -83,6 +83,17 @@ def test_labels_and_batching(name):
     assert callable(primitive.batch) or len(primitive.batch) > 10
     for low, high in primitive.domain.intervals:
         assert low < high
+
+
+def test_lowering_or_a_reason():
+    default = Primitive.__dataclass_fields__["lower"].default
+    without = [
+        name
+        for name in (*built_in(), *STRUCTURAL)
+        if not callable(PRIMITIVES[name].lower)
+        and (PRIMITIVES[name].lower == default or len(PRIMITIVES[name].lower) < 10)
+    ]
+    assert not without
 
 
 def test_tables_lead_to_functions():

@@ -16,7 +16,6 @@ __all__ = [
     "huber",
     "kl_divergence",
     "logit",
-    "normal_distribution",
     "pseudo_huber",
     "relative_entropy",
     "relative_exponential",
@@ -84,15 +83,6 @@ def pseudo_huber(b: Any, delta: Any, r: Any) -> Any:
     found = b.multiply(b.multiply(delta, delta), stretch)
     nothing = b.logical_or(b.equal(delta, 0.0), b.equal(r, 0.0))
     return b.where(b.less(delta, 0.0), math.inf, b.where(nothing, 0.0, found))
-
-
-def normal_distribution(b: Any, x: Any) -> Any:
-    """Φ(x): by erf about 0, by erfc in the tails."""
-    z = b.multiply(x, math.sqrt(0.5))
-    tail = b.multiply(b.erfc(b.absolute(z)), 0.5)
-    tail = b.where(b.greater(z, 0.0), b.subtract(1.0, tail), tail)
-    centre = b.add(b.multiply(b.erf(z), 0.5), 0.5)
-    return b.where(b.less(b.absolute(z), 1.0), centre, tail)
 
 
 def cosine_less_1(b: Any, x: Any) -> Any:

@@ -92,7 +92,6 @@ NDTR = elementwise(
     sp.ndtr,
     (lambda out, x: np.exp(-0.5 * x * x) / ROOT_TWO_PI,),
     tex=r"\Phi({0})",
-    lower=through_double(native.normal_distribution),
 )
 
 
