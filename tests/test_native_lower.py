@@ -143,6 +143,7 @@ def test_values_that_do_not_fit_the_array_are_cast_or_left_to_numpy():
 
 # ---- values -----------------------------------------------------------------------------------
 
+ONE = frozenset("entr logit exprel cosm1 expit log_expit sinc".split())
 SPECIAL = np.array(
     [0.0, -0.0, 1.0, -1.0, 0.5, 2.0, -2.5, np.inf, -np.inf, np.nan, 5e-324, 1e-310, 1e300, -1e300]
 )
@@ -355,3 +356,28 @@ def test_equal_work_is_one_tensor():
     assert sum(x.op == "map" and x.data == "exp" for x in _reached(lowered.outputs)) == 1
     zeros = lower(record(lambda x: (x * 0.0, x * -0.0, x * math.nan), (X,)))
     assert len({x.serial for x in zeros.outputs}) == 3
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize(
+    "name",
+    "entr logit exprel cosm1 expit log_expit xlogy xlog1py rel_entr kl_div huber pseudo_huber"
+    " logaddexp2 sinc".split(),
+)
+def test_composed_functions_at_special_values(name, dtype):
+    function = getattr(np, name, None) or getattr(tw.scipy.special, name)
+    with np.errstate(all="ignore"):
+        x = np.append(SPECIAL, [0.31, 0.64, 1e-3, 30.0]).astype(dtype)
+        operands = (x,) if name in ONE else tuple(v.ravel() for v in np.meshgrid(x, x))
+        graph = record(function, operands)
+        (got,) = run(graph, operands)
+        expected = graph.outputs[0].value
+        scale = np.max([np.where(np.isfinite(v), np.abs(v), 0) for v in operands], axis=0)
+    assert got.dtype == expected.dtype
+    eps = np.finfo(dtype).eps
+    # Differences of near numbers are compared by the operands' size.
+    slack = 4 * eps * scale if name in ("kl_div", "logaddexp2", "sinc") else 0.0
+    finite = np.isfinite(expected)
+    np.testing.assert_array_equal(got[~finite], expected[~finite])
+    allowed = slack + 8 * eps * np.abs(np.where(finite, expected, 0.0)) + 5e-324
+    assert np.all(np.abs(got[finite] - expected[finite]) <= allowed[finite])
