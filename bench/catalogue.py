@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from bench import chain, elementwise, imports, overhead, scalars, training
+from bench import adbench, chain, elementwise, imports, overhead, scalars, training
+from bench.training import mnist
 
 __all__ = ["WORKLOADS"]
 
@@ -11,9 +12,11 @@ WORKLOADS = [
     *training.WORKLOADS,
     *scalars.WORKLOADS,
     *overhead.WORKLOADS,
+    *adbench.WORKLOADS,
     *chain.WORKLOADS,
     *imports.WORKLOADS,
     *elementwise.GROWTH,
     *training.GROWTH,
     *chain.GROWTH,
+    *mnist.WORKLOADS,
 ]
