@@ -20,10 +20,11 @@ from thalweg.compiled.causes import cause_of, often
 from thalweg.compiled.entry import chain
 from thalweg.compiled.inplace import check_positions, match_results, targets
 from thalweg.compiled.record import Cause, Family, Record
-from thalweg.compiled.recording import Traced, fits_for_floats, fits_for_int, trace
+from thalweg.compiled.recording import Traced, as_operand, fits_for_floats, fits_for_int, trace
 from thalweg.compiled.report import explain
 from thalweg.compiled.signature import Call, read
 from thalweg.execute.executor import GuardChanged
+from thalweg.execute.native.program import Program
 from thalweg.graph.graph import Guard
 from thalweg.graph.node import Node
 from thalweg.guards import depth
@@ -160,6 +161,12 @@ class Compiled:
         inplace = {o: inputs[into[k]] for o, k in enumerate(varying) if k in into}
         executor = executor_of(traced.graph, inplace, backend, threads)
         record = Record(family, call, cause, traced, into, executor)
+        if isinstance(executor, Program):
+            # What later calls give to the last bit, rather than what the trace has computed.
+            native = executor.run([as_operand(call.leaves[i]) for i in traced.positions])
+            if not isinstance(native, GuardChanged):
+                self._keep(where, record)
+                return record, native
         # From here on nothing fails: interrupted before, nothing has changed.
         results = []
         for k in varying:

@@ -98,7 +98,8 @@ def make_tape(loop: Loop) -> Tape | None:
         code = (t.data, tuple([x.kind for x in t.args]), t.kind)
         groups.setdefault((level, code), []).append(t)
     codes: dict[_Code, int] = {}
-    runs, operands = [], []
+    runs: list[tuple[int, int, int, int]] = []
+    operands: list[int] = []
     for (_, code), members in sorted(groups.items(), key=lambda item: item[0][0]):
         first = len(slots)
         for t in members:
@@ -166,8 +167,8 @@ def emit_tape(
             raw = np.asarray(root.value.data, dtype_of(root.value.kind)).tobytes()
             source = tape.slots[raw.ljust(_SLOT, b"\0"), root.value.kind]
         else:
-            access = loop.accesses().get((root.target, -1 - k))
-            key = through(root.value) if access is None else (access.base, access.offset)
+            found = loop.accesses().get((root.target, -1 - k))
+            key = through(root.value) if found is None else (found.base, found.offset)
             source = tape.slots[key]
         from_, to = writes.setdefault(root.target, ([], []))
         from_.append(source)
@@ -193,9 +194,9 @@ def _move(
 ) -> None:
     """Copy numbers one by one: entries `at` of `source` to entries `to` of `into`."""
     if len(at) < _FEW:
-        for a, b in zip(at, to, strict=True):
-            value = w.load_scalar(source, V(str(a * source_step), "i64"), kind)
-            w.store_scalar(value, into, V(str(b * into_step), "i64"))
+        for entry, place in zip(at, to, strict=True):
+            value = w.load_scalar(source, V(str(entry * source_step), "i64"), kind)
+            w.store_scalar(value, into, V(str(place * into_step), "i64"))
         return
     pairs = np.array([at, to], np.int64).T.ravel() * np.tile([source_step, into_step], len(at))
     table = w.module.array(pairs)

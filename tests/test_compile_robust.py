@@ -1,0 +1,153 @@
+"""Compiled functions under rough use: threads, forks, many shapes, many calls, interruptions."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import resource
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+
+import numpy as np
+import pytest
+
+import thalweg as tw
+
+
+def _loss(w, x):
+    h = np.tanh(x @ w)
+    return np.sum(h * h) / len(x)
+
+
+def test_eight_threads_one_function():
+    compiled = tw.compile(tw.value_and_grad(_loss), threads=2)
+    rng = np.random.default_rng(0)
+    cases = [(rng.standard_normal((6, 4)), rng.standard_normal((n, 6))) for n in (3, 5, 200, 3000)]
+    expected = [tw.value_and_grad(_loss)(*case) for case in cases]
+    first = [compiled(*case) for case in cases]
+    wrong = []
+
+    def work(seed):
+        order = np.random.default_rng(seed).integers(0, len(cases), 60)
+        for k in order:
+            value, gradient = compiled(*cases[k])
+            if value != first[k][0] or not np.array_equal(gradient, first[k][1]):
+                wrong.append(k)
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+    for (value, gradient), (want, slope) in zip(first, expected, strict=True):
+        np.testing.assert_allclose(value, want, rtol=1e-12)
+        np.testing.assert_allclose(gradient, slope, rtol=1e-10, atol=1e-12)
+
+
+_SPAWNED = """
+import numpy as np, thalweg as tw
+f = tw.compile(tw.grad(lambda x: np.sum(np.exp(x) * x)))
+x = np.linspace(0, 1, 50000)
+assert np.allclose(f(x), np.exp(x) * (1 + x))
+"""
+
+
+def test_fork_and_spawn():
+    compiled = tw.compile(tw.grad(lambda x: np.sum(np.exp(x) * x)), threads=2)
+    x = np.linspace(0, 1, 50000)
+    want = compiled(x)
+    pid = os.fork()
+    if pid == 0:
+        same = np.array_equal(compiled(x), want)
+        other = tw.compile(tw.grad(lambda x: np.sum(np.sin(x))), threads=2)
+        same = same and np.allclose(other(x), np.cos(x))
+        os._exit(0 if same else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    subprocess.run([sys.executable, "-c", _SPAWNED], check=True, timeout=120)
+    assert multiprocessing.get_start_method(allow_none=True) in (None, "fork", "spawn")
+
+
+def _resident():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+@pytest.mark.slow
+def test_many_calls_keep_their_memory():
+    compiled = tw.compile(tw.value_and_grad(_loss))
+    rng = np.random.default_rng(0)
+    w, x = rng.standard_normal((6, 4)), rng.standard_normal((50, 6))
+    for _ in range(1000):
+        compiled(w, x)
+    before = _resident()
+    for _ in range(100_000):
+        compiled(w, x)
+    assert _resident() - before < 2000  # kilobytes
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::thalweg.errors.RecompilationWarning")
+def test_a_thousand_shapes_stay_bounded():
+    compiled = tw.compile(tw.value_and_grad(_loss))
+    w = np.ones((2, 3))
+    for n in range(1, 301):
+        compiled(w, np.ones((n, 2)))
+    before = _resident()
+    for n in range(301, 1001):
+        value, _ = compiled(w, np.ones((n, 2)))
+        np.testing.assert_allclose(value, 3 * np.tanh(2.0) ** 2, rtol=1e-12)
+    assert len(compiled.records) <= 64
+    assert _resident() - before < 60_000  # kilobytes, for 700 more compilations
+
+
+_INTERRUPTED = """
+import signal, threading, time
+import numpy as np, thalweg as tw
+f = tw.compile(tw.value_and_grad(lambda x: np.sum(np.exp(np.sin(x)) * np.tanh(x))))
+stopped = 0
+for k in range(40):
+    x = np.linspace(0, 1, 1000 + k)
+    threading.Timer(0.002 * k, lambda: signal.raise_signal(signal.SIGINT)).start()
+    try:
+        for _ in range(20):
+            f(x)
+        time.sleep(0.1)
+    except KeyboardInterrupt:
+        stopped += 1
+value, gradient = f(np.array([0.5]))
+assert abs(value - np.exp(np.sin(0.5)) * np.tanh(0.5)) < 1e-12
+print(stopped)
+"""
+
+
+def test_ctrl_c_leaves_a_function_that_works():
+    result = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", textwrap.dedent(_INTERRUPTED)],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert int(result.stdout) > 20
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_branch_is_never_stale():
+    def f(x):
+        total = np.sum(x)
+        steps = 0
+        while total > 1.0 and steps < 6:
+            total = total / 2
+            steps += 1
+        if np.max(x) > 0.5:
+            return total + np.max(x), steps
+        return -total, steps
+
+    compiled = tw.compile(f)
+    rng = np.random.default_rng(5)
+    for _ in range(1000):
+        x = rng.uniform(-1, 1, 4) * rng.choice([0.1, 1.0, 30.0])
+        got, want = compiled(x), f(x)
+        assert got[1] == want[1]
+        np.testing.assert_allclose(got[0], want[0], rtol=1e-12)
