@@ -133,6 +133,7 @@ def test_ctrl_c_leaves_a_function_that_works():
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+@pytest.mark.filterwarnings("ignore::thalweg.errors.RecompilationWarning")
 def test_a_branch_is_never_stale():
     def f(x):
         total = np.sum(x)

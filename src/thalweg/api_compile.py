@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import os
 import sys
 import threading
+import time
 import types
 import warnings
 import weakref
+from collections import deque
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, overload
 
@@ -61,6 +64,7 @@ class Compiled:
         self._families: dict[Any, Family] = {}
         self._causes: list[Cause] = []
         self._calls = 0
+        self._times: deque[tuple[float, float]] = deque(maxlen=8)
         self._warned = False
         self.__call__ = self._call
 
@@ -98,6 +102,7 @@ class Compiled:
             self._families = {}
             self._causes = []
             self._calls = 0
+            self._times.clear()
             self._warned = False
 
     def explain(self, measure: bool = False) -> str:
@@ -135,8 +140,14 @@ class Compiled:
                 found = _try(family, call, tried, changed)
                 if found is not _NONE:
                     return found
+            begin = time.perf_counter()
             record, results = self._record(call, places, changed)
-            warning = None if self._warned else often(self._name(), self._causes, self._calls)
+            self._times.append((begin, time.perf_counter()))
+            warning = (
+                None
+                if self._warned
+                else often(self._name(), self._causes, self._calls, self._times)
+            )
             self._warned = self._warned or warning is not None
         given = record.give(call, results)
         if warning is not None:
@@ -163,8 +174,11 @@ class Compiled:
         record = Record(family, call, cause, traced, into, executor)
         if isinstance(executor, Program):
             # What later calls give to the last bit, rather than what the trace has computed.
-            native = executor.run([as_operand(call.leaves[i]) for i in traced.positions])
-            if not isinstance(native, GuardChanged):
+            given = [as_operand(call.leaves[i]) for i in traced.positions]
+            native: Any = None
+            with contextlib.suppress(Exception):  # then the trace has the results
+                native = executor.run(given)
+            if native is not None and not isinstance(native, GuardChanged):
                 self._keep(where, record)
                 return record, native
         # From here on nothing fails: interrupted before, nothing has changed.

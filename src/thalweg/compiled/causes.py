@@ -15,8 +15,10 @@ __all__ = ["cause_of", "often"]
 
 #: Records for one cause from which on it is worth a word.
 _OFTEN = 8
-#: Calls a record from which on nothing is said: recording is then a small part of the time.
+#: Calls a record from which on nothing is said: recording is then a small part of the work …
 _CALLS = 10
+#: … and the share of the time below which it is.
+_SHARE = 0.1
 
 _ADVICE = {
     "shape": (
@@ -101,15 +103,30 @@ def _kind(old: Form, new: Form) -> str:
     return "dtype"
 
 
-def often(name: str, causes: Sequence[Cause], calls: int) -> RecompilationWarning | None:
-    """The warning for a function that was recorded so often in so few calls, if it is one."""
+def often(
+    name: str, causes: Sequence[Cause], calls: int, times: Sequence[tuple[float, float]]
+) -> RecompilationWarning | None:
+    """The warning for a function that is recorded so often that it costs, if it is one.
+
+    Parameters
+    ----------
+    name : str
+    causes : sequence of Cause
+    calls : int
+        Those that came to Python; native ones are not counted.
+    times : sequence of (begin, end)
+        When the last records were made.
+    """
     counts = Counter((cause.kind, cause.where) for cause in causes if cause.kind != "first")
     (found, count), *_ = counts.most_common(1) or [(("", ""), 0)]
     if count < _OFTEN or calls > _CALLS * len(causes):
         return None
+    spent = sum(end - begin for begin, end in times)
+    if spent < _SHARE * (times[-1][1] - times[0][0]):
+        return None
     last = next(cause for cause in reversed(causes) if (cause.kind, cause.where) == found)
     return RecompilationWarning(
-        f"{name} was compiled {len(causes)} times in {calls} calls, {count} times for the same "
+        f"{name} was compiled {len(causes)} times, {count} times for the same "
         f"reason, the last time because of this: {last.text}.\n"
         f"  {_ADVICE[last.kind]}\n"
         f"  {name}.explain() lists every record. This is said once."

@@ -168,7 +168,8 @@ class Program:
                     return self._changed(self._codes[t], arena, made, kept, outputs)
             results = list(self._outputs)
             for number, i in enumerate(self._numbers):
-                results[i] = outputs[number] if outputs[number].ndim else outputs[number][()]
+                array = outputs[number]  # without axes a number, unless it is the argument itself
+                results[i] = array if array.ndim or i in self._inplace else array[()]
             for i, t in self._given.items():
                 results[i] = np.array(self._array(t, kept, outputs, arena, made))
                 into = self._inplace.get(i)
