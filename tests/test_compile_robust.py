@@ -110,8 +110,8 @@ f = tw.compile(tw.value_and_grad(lambda x: np.sum(np.exp(np.sin(x)) * np.tanh(x)
 stopped = 0
 for k in range(40):
     x = np.linspace(0, 1, 1000 + k)
-    threading.Timer(0.002 * k, lambda: signal.raise_signal(signal.SIGINT)).start()
     try:
+        threading.Timer(0.002 * k, lambda: signal.raise_signal(signal.SIGINT)).start()
         for _ in range(20):
             f(x)
         time.sleep(0.1)
