@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import time
 from collections.abc import Callable
@@ -9,10 +10,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from thalweg.compiled.backends import Tiered
 from thalweg.compiled.record import Record
-from thalweg.execute.executor import GuardChanged
+from thalweg.execute.executor import GuardChanged, KernelReport
+from thalweg.execute.native.program import Program
 
-__all__ = ["Machine", "machine", "seconds_of"]
+__all__ = ["Machine", "kernels_of", "machine", "seconds_of"]
 
 #: Bytes that no cache holds, and the side of a product that is bound by arithmetic.
 _COPY, _SIDE = 2**26, 768
@@ -68,13 +71,29 @@ def _best(run: Callable[[], Any]) -> float:
     return min(times)
 
 
-def seconds_of(record: Record) -> float | None:
-    """The shortest time of the executor on made-up values; None, where they take another branch."""
+def kernels_of(record: Record) -> list[KernelReport]:
+    """The record's kernels, each with its time on made-up values where it can be had."""
+    executor = record.executor
+    if isinstance(executor, Tiered):
+        executor = executor.executor
+    report = executor.report
+    if isinstance(executor, Program):
+        with contextlib.suppress(Exception):  # as in `seconds_of`
+            report = executor.timed(_leaves(record))
+    return [x for x in report if isinstance(x, KernelReport)]
+
+
+def _leaves(record: Record) -> list[Any]:
     rng = np.random.default_rng(0)
-    leaves = [
+    return [
         _made_up(rng, node.shape, node.dtype, record.family.forms[i][0] == "array")
         for i, node in zip(record.positions, record.graph.inputs, strict=True)
     ]
+
+
+def seconds_of(record: Record) -> float | None:
+    """The shortest time of the executor on made-up values; None, where they take another branch."""
+    leaves = _leaves(record)
     try:
         if isinstance(record.executor.run(leaves), GuardChanged):
             return None

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from thalweg.compiled.machine import machine, seconds_of
+from thalweg.compiled.machine import kernels_of, machine, seconds_of
 from thalweg.compiled.record import Record
 from thalweg.compiled.signature import describe_form, describe_leaf
 from thalweg.execute.executor import KernelReport, NumPyStep
@@ -98,14 +98,24 @@ def _measured(record: Record) -> list[str]:
     seconds = seconds_of(record)
     if seconds is None:
         return ["    no time: made-up values take another branch, or fail"]
-    kernels = [x for x in record.executor.report if isinstance(x, KernelReport)]
+    kernels = kernels_of(record)
     text = f"    a run: {_time(seconds)}"
     if kernels:
         dtype = _dtype(record)
         least = sum(machine().bound(x.bytes, x.flops, dtype) for x in kernels)
         text += f"; the roofline of its kernels on one thread: {_time(least)}"
         text += f", {least / seconds:.0%} of that speed"
-    return [text]
+    return [text, *(_share(x, machine().bound(x.bytes, x.flops, _dtype(record))) for x in kernels)]
+
+
+def _share(kernel: KernelReport, least: float) -> str:
+    """A kernel's time, and how near to its roofline that is."""
+    if not kernel.seconds:
+        return f"      {kernel.name}: too short to be timed"
+    rates = f"{kernel.bytes / kernel.seconds / 1e9:.1f} GB/s"
+    rates += f", {kernel.flops / kernel.seconds / 1e9:.1f} GFLOP/s"
+    share = f"{least / kernel.seconds:.0%} of its roofline"
+    return f"      {kernel.name}: {_time(kernel.seconds)}, {rates}, {share}"
 
 
 def _dtype(record: Record) -> np.dtype[Any]:

@@ -157,7 +157,9 @@ def make_plan(
                 last[t] = now
             for t in stage.targets:
                 made[t] = task.position
-    checked = max((made[c] for c in conditions if c in made), default=-1)
+    # Nor before the last NumPy step, which may fail.
+    steps = [task.position for task in tasks if task.opaque]
+    checked = max([*steps, *(made[c] for c in conditions if c in made)], default=-1)
     places: dict[Tensor, Place] = {}
     for t in first:
         if t.op == "input":

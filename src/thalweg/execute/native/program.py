@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -25,6 +26,8 @@ from thalweg.graph.graph import Graph
 
 __all__ = ["Program", "build"]
 
+#: What a call through ctypes takes, in seconds.
+_CALL = 1e-6
 #: What a stored tensor may be that is handed out as it is.
 _RESULTS = frozenset(("map", "gather", "iota", "reduce", "matmul", "scatter", "assemble"))
 
@@ -40,8 +43,11 @@ class Program:
         The IR.
     """
 
-    def __init__(self, lowered: Lowered, inplace: Mapping[int, int], workers: int):
+    def __init__(
+        self, lowered: Lowered, inplace: Mapping[int, int], workers: int, apart: bool = False
+    ):
         self._lowered = lowered
+        self._workers = workers
         self._inplace = dict(inplace)
         b = lowered.builder
         self._outputs = list(lowered.outputs)
@@ -80,7 +86,8 @@ class Program:
             {place_of[i]: into for i, into in self._inplace.items() if i in place_of},
         )
         self._codes = codes
-        self.segments = _segments(tasks)
+        self.segments = _segments(tasks, apart)
+        self._seconds = [float("inf")] * len(self.segments)
         target = jit.target()
         module = assemble(self.segments, self.plan, target, workers, codes)
         self.text = module.text()
@@ -154,13 +161,15 @@ class Program:
         arena = self._take_arena()
         made: dict[Tensor, Any] = {}
         try:
-            for segment in self.segments:
+            for k, segment in enumerate(self.segments):
+                begin = time.perf_counter()
                 if segment.name:
                     code = self._functions[segment.name](
                         ctypes.addressof(table), ctypes.addressof(out_table), arena.ctypes.data
                     )
                     if code:
                         return self._changed(int(code), arena, made, kept, outputs)
+                    self._seconds[k] = min(self._seconds[k], time.perf_counter() - begin)
                     continue
                 t = segment.tasks[0].stages[0].targets[0]
                 self._numpy_step(t, kept, outputs, arena, made, table)
@@ -179,6 +188,21 @@ class Program:
             return tuple(results)
         finally:
             self._arenas.append(arena)
+
+    def timed(self, leaves: Sequence[Any], times: int = 5) -> Report:
+        """The report with each kernel's shortest time in a few runs, kernel by kernel.
+
+        The values of `leaves` must not answer a guard otherwise; in-place arguments are written to.
+        """
+        twin = Program(self._lowered, self._inplace, self._workers, apart=True)
+        for _ in range(times):
+            twin.run(leaves)
+        return tuple(
+            entry._replace(seconds=max(0.0, seconds - _CALL))
+            if isinstance(entry, KernelReport)
+            else entry
+            for entry, seconds in zip(twin.report, twin._seconds, strict=True)
+        )
 
     def _take_arena(self) -> np.ndarray[Any, Any]:
         try:
@@ -261,13 +285,13 @@ def _owned(result: Any, t: Tensor) -> np.ndarray[Any, Any]:
     return array
 
 
-def _segments(tasks: Sequence[Task]) -> list[Segment]:
-    """Runs of native tasks, and NumPy steps between them."""
+def _segments(tasks: Sequence[Task], apart: bool) -> list[Segment]:
+    """Runs of native tasks, and NumPy steps between them; `apart`: each task by itself."""
     segments: list[Segment] = []
     for task in tasks:
         if task.opaque:
             segments.append(Segment("", [task]))
-        elif segments and segments[-1].name:
+        elif segments and segments[-1].name and not apart:
             segments[-1].tasks.append(task)
         else:
             segments.append(Segment(f"run_{len(segments)}", [task]))
