@@ -221,7 +221,9 @@ def _time(
         return turn
 
     turns = {name: guarded(name, remote) for name, remote in remotes.items()}
-    seconds = in_pairs(turns, rounds, options.budget, progress)
+    # Epochs of one training belong together: all of them, however long they take.
+    budget = float("inf") if workload.once else options.budget
+    seconds = in_pairs(turns, rounds, budget, progress)
     ours = seconds.get(OURS, [])
     for name, sample in seconds.items():
         if not sample:

@@ -1,0 +1,203 @@
+"""The benchmark's own arithmetic, and that every contender it names is there."""
+
+from __future__ import annotations
+
+import ast
+import io
+import os
+import pickle
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench import __main__ as command
+from bench import adbench, chain, elementwise, scalars, training
+from bench.catalogue import WORKLOADS
+from bench.pairs import in_pairs, ratio, summary
+from bench.plot import curves
+from bench.report import section
+from bench.training import mnist
+from bench.workload import deviation, named
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def central(f, x, k, h=1e-6):
+    a, b = x.copy(), x.copy()
+    a.flat[k] += h
+    b.flat[k] -= h
+    return (f(a) - f(b)) / (2 * h)
+
+
+def test_summary_and_ratio():
+    assert summary([3.0, 1.0, 2.0]) == (2.0, 1.5, 2.5)
+    assert summary([4.0]) == (4.0, 4.0, 4.0)
+    assert ratio([1.0, 2.0, 4.0], [2.0, 2.0]).median == 1.5  # what stopped early: its rounds only
+
+
+def test_every_round_gives_each_a_turn():
+    order = []
+    turns = {name: lambda name=name: order.append(name) or 1.0 for name in "abc"}
+    state = random.getstate()
+    seconds = in_pairs(turns, 5)
+    assert random.getstate() == state
+    assert seconds == {name: [1.0] * 5 for name in "abc"}
+    assert all(set(order[k : k + 3]) == set("abc") for k in range(0, 15, 3))
+
+
+def test_a_slow_contender_stops_and_a_broken_one_leaves():
+    def broken():
+        raise RuntimeError
+
+    seconds = in_pairs({"slow": lambda: 10.0, "broken": broken, "quick": lambda: 0.1}, 8, 5.0)
+    assert {name: len(sample) for name, sample in seconds.items()} == {
+        "slow": 3,
+        "broken": 0,
+        "quick": 8,
+    }
+
+
+def test_deviation():
+    assert deviation([1.0, np.ones(4)], [1.0, np.ones(4)]) == 0
+    assert deviation([np.array([1.0, 1.1])], [np.ones(2)]) == pytest.approx(0.1 / 2**0.5)
+    wrong = ([np.ones(3)], [np.array([np.nan, 1.0])], [np.ones(2), 1.0])
+    assert all(deviation(results, [np.ones(2)]) == np.inf for results in wrong)
+
+
+def test_names_choose():
+    assert [w.name for w in named(WORKLOADS, ["e1", "T1"])] == ["E1", "T1-momentum", "T1-adam"]
+    assert {w.group for w in named(WORKLOADS, ["growth"])} == {"growth"}
+    with pytest.raises(KeyError, match="E9"):
+        named(WORKLOADS, ["E9"])
+
+
+def test_names_are_different_and_contenders_are_there():
+    assert len({w.name for w in WORKLOADS}) == len(WORKLOADS)
+    for target in {t for w in WORKLOADS for t in w.contenders.values()}:
+        module, _, name = target.partition(":")
+        path = ROOT / (module.replace(".", "/") + ".py")
+        found = set()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef):
+                found.add(node.name)
+            elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                found.add(node.id)
+        assert name in found, target
+
+
+@pytest.mark.parametrize("function", ["sigmoid", "black_scholes", "tanh_softplus"])
+def test_elementwise_reference(function):
+    x = np.array([80.0, 100.0, 120.0]) if function == "black_scholes" else np.array([-2.0, 0.5, 3])
+
+    def value(x):
+        return elementwise.reference(elementwise.Problem(function, x))[0]
+
+    gradient = elementwise.reference(elementwise.Problem(function, x))[1]
+    assert gradient == pytest.approx([central(value, x, k) for k in range(3)], rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ["T2", "T3"])
+def test_training_reference(name):
+    problem = named(WORKLOADS, [name])[0].problem()
+    weights = [(W.astype(float), b.astype(float)) for W, b in problem.weights]
+    _, gradient = training._gradient(problem, weights)
+    for layer in range(len(weights)):
+        W, b = weights[layer]
+
+        def loss(W, layer=layer, b=b):
+            return training._gradient(problem, [*weights[:layer], (W, b), *weights[layer + 1 :]])[0]
+
+        for k in (0, W.size - 1):
+            assert gradient[2 * layer].flat[k] == pytest.approx(central(loss, W, k), abs=1e-7)
+
+
+def test_chain_reference():
+    x = np.linspace(-1, 1, 5)
+    value, gradient = chain.by_hand(chain.Chain(13, x))
+    assert value == chain.program(x, 13, np.sin, np.tanh).sum()
+    slopes = [central(lambda x: chain.by_hand(chain.Chain(13, x))[0], x, k) for k in range(5)]
+    assert gradient == pytest.approx(slopes, rel=1e-7)
+
+
+def test_moons_reference():
+    problem = named(WORKLOADS, ["S2"])[0].problem()
+
+    def loss(w):
+        return scalars.moons_loss(list(w), problem, lambda x: max(x, 0.0))
+
+    (gradient,) = scalars.moons_gradient(problem)
+    for k in (0, 2, 47, 48, 200, 336):
+        assert gradient[k] == pytest.approx(central(loss, problem.w, k), abs=1e-7)
+
+
+def test_mixture_reference():
+    rng = np.random.default_rng(0)
+    parts = [rng.normal(size=3), rng.normal(size=(3, 4)), rng.normal(size=(3, 10))]
+
+    def mixture(parts):
+        return adbench.Mixture("", *parts, np.linspace(-1, 1, 20).reshape(5, 4), 0.7, 2)
+
+    _, *gradient = adbench.by_hand(mixture(parts))
+    for place in range(3):
+        for k in (0, parts[place].size - 1):
+
+            def value(part, place=place):
+                return adbench.by_hand(mixture([*parts[:place], part, *parts[place + 1 :]]))[0]
+
+            slope = central(value, parts[place], k)
+            assert gradient[place].flat[k] == pytest.approx(slope, rel=1e-6, abs=1e-6)
+
+
+def test_the_triangle_is_read_by_columns():
+    assert adbench.placement(3).tolist() == [[0, 6, 6], [3, 1, 6], [4, 5, 2]]
+
+
+def test_only_arrays_are_unpickled():
+    class Evil:
+        def __reduce__(self):
+            return os.getcwd, ()
+
+    with pytest.raises(pickle.UnpicklingError, match="getcwd"):
+        mnist.load(io.BytesIO(pickle.dumps(Evil())))
+
+
+def result(**changes):
+    entry = {"state": "measured", "figure": (1e-6, 9e-7, 2e-6), "deviation": 1e-8, "first": 0.5}
+    told = {"state": "left out", "why": "torch is not installed"}
+    wrong = {"state": "wrong", "deviation": 0.1}
+    entries = {"thalweg": entry, "jax": {**entry, "ratio": (2.0, 1.5, 2.5)}, "torch": told}
+    return {
+        "workload": "E1",
+        "title": "a title",
+        "bar": "",
+        "threads": 1,
+        "scale": 1e6,
+        "unit": "µs",
+        "tolerance": 1e-6,
+        "growth": ("n", 10),
+        "contenders": {**entries, "autograd": wrong},
+        **changes,
+    }
+
+
+def test_the_table():
+    text = section(result())
+    assert "| **thalweg** | 1.00 (0.900–2.00) |  | 500 ms | 1e-08 |" in text
+    assert "| jax | 1.00 (0.900–2.00) | 2.00 (1.50–2.50) | 500 ms | 1e-08 |" in text
+    assert "left out: torch is not installed" in text
+    assert "wrong, not timed (tolerance 1e-06)" in text
+
+
+def test_curves_leave_out_what_was_not_measured():
+    found = curves([result(growth=("n", 20)), result(), result(growth=None)])
+    assert found == {"n, 1 thr.": {name: [(10, 1e-6), (20, 1e-6)] for name in ("thalweg", "jax")}}
+
+
+def test_the_command_says_what_it_does_not_know(capsys):
+    with pytest.raises(SystemExit):
+        command.main(["E9"])
+    assert "E9" in capsys.readouterr().err
+    assert command.main(["--list", "elementwise"]) == 0
+    assert capsys.readouterr().out.count("\n") == 6
