@@ -174,3 +174,12 @@ def test_special_values(f, dtype):
         _assert_same(got, want)
         if np.asarray(want).dtype.kind == "f":
             assert np.all((np.signbit(got) == np.signbit(want)) | np.isnan(want))
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+@pytest.mark.parametrize("f", [np.exp, lambda x: np.max(x, axis=()), lambda x: x.T])
+def test_one_result_several_times(f, count):
+    x = np.arange(6.0).reshape(2, 3)
+    results = _check(lambda v: tuple(f(v) for _ in range(count)), (x,))
+    for i, a in enumerate(results):
+        assert not any(np.shares_memory(a, b) for b in (*results[:i], x))

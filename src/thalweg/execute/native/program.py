@@ -63,7 +63,7 @@ class Program:
                 self._given[i] = x
                 continue
             result = x if x.op in _RESULTS and x not in seen else b.copy(x)
-            if result in seen:
+            while result in seen:  # equal tensors are one, copies too
                 result = b.copy(result)
             seen.add(result)
             self._numbers.append(i)
