@@ -45,7 +45,7 @@ def _record(f: Any, variables: tuple[Any, ...]) -> Graph:
 
 
 def _coarsest(graph: Graph) -> float:
-    """The largest rounding error of the numbers in a graph: float32 may lead to a float64 result."""
+    """The largest rounding error in a graph: float32 may lead to a float64 result."""
     nodes = [x for x in (*graph.inputs, *graph.nodes) if not x.primitive.outputs]
     return max([float(np.finfo(x.dtype).eps) for x in nodes if x.dtype.kind in "fc"], default=0.0)
 
