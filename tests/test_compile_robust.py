@@ -5,7 +5,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import resource
-import signal
 import subprocess
 import sys
 import textwrap
@@ -106,6 +105,7 @@ def test_a_thousand_shapes_stay_bounded():
 _INTERRUPTED = """
 import signal, threading, time
 import numpy as np, thalweg as tw
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 f = tw.compile(tw.value_and_grad(lambda x: np.sum(np.exp(np.sin(x)) * np.tanh(x))))
 stopped = 0
 for k in range(40):
@@ -130,7 +130,6 @@ def test_ctrl_c_leaves_a_function_that_works():
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     assert int(result.stdout) > 20
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 @pytest.mark.filterwarnings("ignore::thalweg.errors.RecompilationWarning")
