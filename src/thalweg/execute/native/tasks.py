@@ -30,7 +30,7 @@ _PARTIALS = 64
 
 
 class Steps(NamedTuple):
-    """Rows that a chunk has at least: of products, of plain runs of numbers, of other loops."""
+    """What a chunk has at least: rows of products, numbers of plain runs and of other loops."""
 
     product: int
     flat: int
@@ -38,7 +38,7 @@ class Steps(NamedTuple):
 
 
 #: A product reads its right operand once a chunk: of many rows it takes more at a time.
-STEPS = Steps(64, 1024, 1)
+STEPS = Steps(64, 1024, 512)
 _MANY_ROWS = 1024
 
 
@@ -130,7 +130,8 @@ class Task:
             return
         share = max(self.nanoseconds / CHUNK, moved / CHUNK_BYTES / 4)
         products = any(isinstance(s, Other) and s.tensor.op == "matmul" for s in self.stages)
-        step = STEPS.product if products else STEPS.other
+        inner = min((math.prod(s.space[1:]) for s in self.stages if isinstance(s, Loop)), default=1)
+        step = STEPS.product if products else max(1, STEPS.other // inner)
         if products and self.rows >= _MANY_ROWS:
             step *= 4
         if alone and isinstance(only, Loop) and math.prod(only.space) == self.rows:
