@@ -13,8 +13,8 @@ from tests.native_reference import agree, evaluate, reasons, record, run
 from thalweg.execute.native.ir import Tensor
 from thalweg.execute.native.lower import lower
 
-# Compared to the last digits and the sign of zero: older NumPy sums to -0.0, and older SciPy's logit
-# and rel_entr have other last digits.
+# Compared to the last digit and the sign of zero: older NumPy sums to -0.0, and SciPy's logit
+# and rel_entr had other last digits.
 pytestmark = pytest.mark.skipif(
     np.lib.NumpyVersion(np.__version__) < "2.3.0", reason="compared with newer NumPy and SciPy"
 )

@@ -17,8 +17,8 @@ from thalweg.graph.node import Node
 from thalweg.graph.primitive import PRIMITIVES
 from thalweg.tree import flatten, tree_map, unflatten
 
-# Compared to the last digits and the sign of zero: older NumPy sums to -0.0, and older SciPy's logit
-# and rel_entr have other last digits.
+# Compared to the last digit and the sign of zero: older NumPy sums to -0.0, and SciPy's logit
+# and rel_entr had other last digits.
 pytestmark = pytest.mark.skipif(
     np.lib.NumpyVersion(np.__version__) < "2.3.0", reason="compared with newer NumPy and SciPy"
 )
