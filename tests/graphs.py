@@ -6,7 +6,7 @@ import numpy as np
 
 import thalweg as tw
 from thalweg.array import Array
-from thalweg.execute.interpret import GuardChanged, replay
+from thalweg.execute.executor import GuardChanged, Interpreter
 from thalweg.graph.graph import between
 from thalweg.graph.node import input_node
 from thalweg.graph.verify import verify
@@ -34,7 +34,7 @@ def names(graph):
 
 def run(graph, args):
     with np.errstate(all="ignore"):
-        return replay(graph, [np.array(x)[()] for x in args])
+        return Interpreter(graph).run([np.array(x)[()] for x in args])
 
 
 def assert_same_bits(got, wanted):

@@ -10,7 +10,8 @@ import pytest
 import thalweg as tw
 from thalweg.array import Array
 from thalweg.errors import InternalError
-from thalweg.execute.interpret import GuardChanged, interpret, replay
+from thalweg.execute.executor import GuardChanged, Interpreter
+from thalweg.execute.interpret import interpret
 from thalweg.graph.graph import Graph, between
 from thalweg.graph.node import Node, input_node
 from thalweg.graph.primitive import PRIMITIVES, Labels, Primitive
@@ -79,7 +80,7 @@ def test_replay_is_a_new_trace(seed):
     x = np.random.default_rng(seed).standard_normal(X.shape)
     for a, b in zip(interpret(graph, [x]), mixed(x), strict=True):
         np.testing.assert_array_equal(a, b)
-    for a, b in zip(replay(graph, [x]), mixed(x), strict=True):
+    for a, b in zip(Interpreter(graph).run([x]), mixed(x), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
@@ -117,8 +118,10 @@ def branching(x):
 
 def test_guards_are_compared():
     graph = graph_of(branching, np.ones(3))
-    assert replay(graph, [np.full(3, 4.0)]) == (np.sqrt(12.0),)
-    changed = replay(graph, [-np.ones(3)])  # and no warning: the square root is not reached
+    assert Interpreter(graph).run([np.full(3, 4.0)]) == (np.sqrt(12.0),)
+    changed = Interpreter(graph).run(
+        [-np.ones(3)]
+    )  # and no warning: the square root is not reached
     assert isinstance(changed, GuardChanged)
     assert changed.guard.answer is True
     assert not changed.value
@@ -126,12 +129,14 @@ def test_guards_are_compared():
 
 def test_guards_on_integers_and_arrays():
     graph = graph_of(lambda x, n: x ** int(n), np.ones(3), np.int64(2))
-    np.testing.assert_array_equal(replay(graph, [np.full(3, 3.0), np.int64(2)])[0], [9.0] * 3)
-    assert isinstance(replay(graph, [np.ones(3), np.int64(3)]), GuardChanged)
+    np.testing.assert_array_equal(
+        Interpreter(graph).run([np.full(3, 3.0), np.int64(2)])[0], [9.0] * 3
+    )
+    assert isinstance(Interpreter(graph).run([np.ones(3), np.int64(3)]), GuardChanged)
     listed = graph_of(lambda x, n: x[n.tolist()], X, np.array([0, 2]))
-    np.testing.assert_array_equal(replay(listed, [X, np.array([0, 2])])[0], X[[0, 2]])
-    assert isinstance(replay(listed, [X, np.array([0, 1])]), GuardChanged)
-    assert isinstance(replay(listed, [X, np.array([0])]), GuardChanged)
+    np.testing.assert_array_equal(Interpreter(listed).run([X, np.array([0, 2])])[0], X[[0, 2]])
+    assert isinstance(Interpreter(listed).run([X, np.array([0, 1])]), GuardChanged)
+    assert isinstance(Interpreter(listed).run([X, np.array([0])]), GuardChanged)
 
 
 # ---- the type checker ---------------------------------------------------------------------

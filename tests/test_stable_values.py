@@ -8,7 +8,7 @@ import pytest
 import thalweg as tw
 from tests.graphs import X, derivatives, names, record, run
 from tests.test_stabilise import EXTREMES, SPELLINGS
-from thalweg.execute.interpret import GuardChanged
+from thalweg.execute.executor import GuardChanged
 from thalweg.graph.verify import verify
 from thalweg.optimise.pipeline import optimise
 from thalweg.optimise.stable import stable_values

@@ -7,12 +7,18 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from thalweg.execute.interpret import GuardChanged
 from thalweg.graph.graph import Graph, Guard
 from thalweg.graph.node import Node, Origin
 from thalweg.tracing import own
 
 __all__ = ["Executor", "GuardChanged", "Interpreter", "KernelReport", "NumPyStep", "Report"]
+
+
+class GuardChanged(NamedTuple):
+    """The graph does not stand for the function here: Python would have branched otherwise."""
+
+    guard: Guard
+    value: Any
 
 
 class KernelReport(NamedTuple):
@@ -84,7 +90,7 @@ class _Step(NamedTuple):
 
 
 class Interpreter:
-    """A graph in NumPy: what `interpret.replay` says, with the walk laid out once.
+    """A graph in NumPy: the reference semantics, with the walk laid out once.
 
     Every value has a place in one list: inputs, then constants, then results.
     """

@@ -71,10 +71,6 @@ class Builder:
             known = self._known[key] = Tensor(op, tuple(args), data, shape, kind, self._count)
         return known
 
-    def input(self, position: int, shape: Shape, dtype: Any) -> Tensor:
-        """Argument `position` of the program."""
-        return self.make("input", (), position, shape, kind_of(dtype))
-
     def const(self, value: Any, kind: str, shape: Sequence[int] = ()) -> Tensor:
         """One number in all entries."""
         if kind == "i1":

@@ -331,11 +331,6 @@ class Emit:
         kind = _NUMBER_OF[a.kind]
         return self.line(f"bitcast {self.type(a.kind)} {a.text} to {self.type(kind)}", kind)
 
-    def to_int(self, a: V) -> V:
-        """Integers of the same width, of numbers that are known to fit (no NaN: it is poison)."""
-        kind = _INTEGER_OF[a.kind]
-        return self.line(f"fptosi {self.type(a.kind)} {a.text} to {self.type(kind)}", kind)
-
     def convert(self, a: V, kind: str) -> V:
         """`a` as another kind of number, as NumPy casts; NaN and what does not fit saturate."""
         if a.kind == kind:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -68,7 +67,6 @@ class Program:
             seen.add(result)
             self._numbers.append(i)
             results.append(result)
-        self._results = results
         self._guards = [(guard, t) for guard, t in lowered.guards if t.op != "const"]
         conditions = [t for _, t in self._guards] + [t for t in b.checks if t.op != "const"]
         codes = {t: k + 1 for k, t in enumerate(dict.fromkeys(conditions))}
@@ -110,7 +108,6 @@ class Program:
         self._shapes = [(t.shape, t.dtype) for t in results]
         self.report = _report(tasks, lowered, workers)
         self._arenas: list[np.ndarray[Any, Any]] = []
-        self._lock = threading.Lock()
 
     @property
     def written(self) -> tuple[int, ...]:
@@ -168,13 +165,13 @@ class Program:
                         ctypes.addressof(table), ctypes.addressof(out_table), arena.ctypes.data
                     )
                     if code:
-                        return self._changed(int(code), arena, made, kept, outputs)
+                        return self._changed(int(code))
                     self._seconds[k] = min(self._seconds[k], time.perf_counter() - begin)
                     continue
                 t = segment.tasks[0].stages[0].targets[0]
                 self._numpy_step(t, kept, outputs, arena, made, table)
                 if t in self._codes and not np.all(made[t]):
-                    return self._changed(self._codes[t], arena, made, kept, outputs)
+                    return self._changed(self._codes[t])
             results = list(self._outputs)
             for number, i in enumerate(self._numbers):
                 array = outputs[number]  # without axes a number, unless it is the argument itself
@@ -265,7 +262,8 @@ class Program:
         made[t] = _owned(result, t)
         table[self._slots[t]] = made[t].ctypes.data
 
-    def _changed(self, code: int, *state: Any) -> GuardChanged:
+    def _changed(self, code: int) -> GuardChanged:
+        """The guard that a run has ended with; a code that is none's is a check of an index."""
         for guard, t in self._guards:
             if self._codes[t] == code:
                 return GuardChanged(guard, None)
