@@ -24,21 +24,27 @@ _PAUSE = {
 #: Signals that the instruction at hand raises; all others are left to Python's own threads.
 _FAULTS = [signal.SIGILL, signal.SIGABRT, signal.SIGFPE, signal.SIGSEGV]
 
-#: Where there is no pthread: the caller does all.
-SERIAL = """
-define i64 @tw_parallel(ptr %fn, ptr %frame, i64 %count, i64 %threads) nounwind {
-entry:
-  %some = icmp sgt i64 %count, 0
+
+def _all_here(block: str) -> str:
+    """Code at the end of `block` in which the caller does all chunks."""
+    return f"""  %some = icmp sgt i64 %count, 0
   br i1 %some, label %loop, label %end
 loop:
-  %chunk = phi i64 [0, %entry], [%next, %loop]
+  %chunk = phi i64 [0, %{block}], [%next, %loop]
   call void %fn(ptr %frame, i64 %chunk)
   %next = add i64 %chunk, 1
   %more = icmp slt i64 %next, %count
   br i1 %more, label %loop, label %end
 end:
-  ret i64 0
-}
+  ret i64 0"""
+
+
+#: Where there is no pthread.
+SERIAL = f"""
+define i64 @tw_parallel(ptr %fn, ptr %frame, i64 %count, i64 %threads) nounwind {{
+entry:
+{_all_here("entry")}
+}}
 """
 
 _POOL = """
@@ -291,16 +297,7 @@ release:
   store atomic i8 0, ptr @busy release, align 1
   ret i64 %helped
 serial:
-  %some = icmp sgt i64 %count, 0
-  br i1 %some, label %loop, label %end
-loop:
-  %chunk = phi i64 [0, %serial], [%next, %loop]
-  call void %fn(ptr %frame, i64 %chunk)
-  %next = add i64 %chunk, 1
-  %more = icmp slt i64 %next, %count
-  br i1 %more, label %loop, label %end
-end:
-  ret i64 0
+{all_here}
 }}
 
 ; Take as many looks as an idle worker does: Python measures how long they last.
@@ -381,4 +378,5 @@ def pool_text() -> str:
         mask=_CHUNKS,
         most=_MOST,
         short=_SHORT,
+        all_here=_all_here("serial"),
     )
