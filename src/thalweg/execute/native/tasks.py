@@ -131,7 +131,7 @@ class Task:
         share = max(self.nanoseconds / CHUNK, moved / CHUNK_BYTES / 4)
         products = any(isinstance(s, Other) and s.tensor.op == "matmul" for s in self.stages)
         inner = min((math.prod(s.space[1:]) for s in self.stages if isinstance(s, Loop)), default=1)
-        step = STEPS.product if products else max(1, STEPS.other // inner)
+        step = STEPS.product if products else max(1, STEPS.other // max(1, inner))  # empty rows
         if products and self.rows >= _MANY_ROWS:
             step *= 4
         if alone and isinstance(only, Loop) and math.prod(only.space) == self.rows:
