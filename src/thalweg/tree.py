@@ -5,12 +5,93 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from thalweg.errors import TreeError
 
-__all__ = ["Structure", "branches", "flatten", "flatten_with_paths", "tree_map", "unflatten"]
+__all__ = [
+    "Static",
+    "Structure",
+    "branches",
+    "flatten",
+    "flatten_with_paths",
+    "static",
+    "static_key",
+    "tree_map",
+    "unflatten",
+]
+
+
+def static(**options: Any) -> Any:
+    """Declare a field of a dataclass to be configuration: part of the tree's form, not a leaf.
+
+    Trees that differ in a static field do not match, and a compiled function has a record for
+    each. Values must be hashable.
+
+    Parameters
+    ----------
+    **options
+        As of `dataclasses.field`: ``default``, ``default_factory``, ``repr``, …
+
+    Examples
+    --------
+    >>> from dataclasses import dataclass
+    >>> from typing import Any
+    >>> import numpy as np, thalweg as tw
+    >>> from thalweg.tree import static
+    >>> @dataclass(frozen=True)
+    ... class Power:
+    ...     scale: Any
+    ...     exponent: int = static(default=2)
+    >>> tw.grad(lambda p: np.sum(p.scale**p.exponent))(Power(3.0))
+    Power(scale=np.float64(6.0), exponent=2)
+    """
+    metadata = {**options.pop("metadata", {}), "static": True}
+    return dataclasses.field(metadata=metadata, **options)
+
+
+def static_key(value: Any) -> Hashable:
+    """A key that is equal for equal values of one type only: 1, True and 1.0 differ.
+
+    For floats as their digits: nan is itself, and −0.0 is not 0.0. Tuples item by item.
+    """
+    kind = type(value)
+    if issubclass(kind, (float, complex, np.generic)):
+        return (kind, repr(value))
+    if kind is tuple:
+        return (kind, tuple(map(static_key, value)))
+    return (kind, value)
+
+
+class Static:
+    """The name and value of a static field; equal by `static_key`."""
+
+    __slots__ = ("_key", "name", "value")
+
+    def __init__(self, owner: type, name: str, value: Any) -> None:
+        self.name = name
+        self.value = value
+        self._key = static_key(value)
+        try:
+            hash(self._key)
+        except TypeError:
+            raise TreeError(
+                f"the static field {name!r} of {owner.__name__} holds a {type(value).__name__}, "
+                "which is not hashable: trees with different ones could not be told apart.\n"
+                "  Make it a tuple, or a leaf: a field without thalweg.tree.static()."
+            ) from None
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is Static and (self.name, self._key) == (other.name, other._key)
+
+    def __hash__(self) -> int:
+        return hash((self.name, self._key))
+
+    def __repr__(self) -> str:
+        return f"{self.name}={self.value!r}"
 
 
 class Structure(NamedTuple):
@@ -20,6 +101,7 @@ class Structure(NamedTuple):
     keys: tuple[Any, ...]  # dict keys, field names or positions
     children: tuple[Structure, ...]
     default: Callable[[], Any] | None = None  # of a defaultdict
+    statics: tuple[Static, ...] = ()  # of a dataclass: fields declared by `static`
 
     @property
     def n_leaves(self) -> int:
@@ -29,10 +111,8 @@ class Structure(NamedTuple):
     def __repr__(self) -> str:
         if self.kind is None:
             return "*"
-        inner = ", ".join(
-            f"{key}: {child!r}" for key, child in zip(self.keys, self.children, strict=True)
-        )
-        return f"{self.kind.__name__}({inner})"
+        inner = [f"{key}: {child!r}" for key, child in zip(self.keys, self.children, strict=True)]
+        return f"{self.kind.__name__}({', '.join([*inner, *map(repr, self.statics)])})"
 
 
 LEAF = Structure(None, (), ())
@@ -68,9 +148,18 @@ def branches(tree: Any) -> tuple[tuple[Any, ...], list[Any]] | None:
     if isinstance(tree, (tuple, list)):
         return tuple(range(len(tree))), list(tree)
     if dataclasses.is_dataclass(tree) and not isinstance(tree, type):
-        names = tuple(field.name for field in dataclasses.fields(tree))
+        names = _fields(type(tree))[0]
         return names, [getattr(tree, name) for name in names]
     return None
+
+
+@functools.lru_cache(maxsize=256)
+def _fields(kind: type) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Names of a dataclass's fields: those that are branches, and the static ones."""
+    names: tuple[list[str], list[str]] = ([], [])
+    for field in dataclasses.fields(kind):
+        names[bool(field.metadata.get("static"))].append(field.name)
+    return tuple(names[0]), tuple(names[1])
 
 
 def _flatten_into(
@@ -87,8 +176,12 @@ def _flatten_into(
         _flatten_into(child, (*path, key), leaves)
         for key, child in zip(keys, children, strict=True)
     )
+    kind = type(tree)
     default = tree.default_factory if isinstance(tree, defaultdict) else None
-    return Structure(type(tree), keys, below, default)
+    statics: tuple[Static, ...] = ()
+    if dataclasses.is_dataclass(kind) and not issubclass(kind, (dict, tuple, list)):
+        statics = tuple([Static(kind, name, getattr(tree, name)) for name in _fields(kind)[1]])
+    return Structure(kind, keys, below, default, statics)
 
 
 def flatten_with_paths(tree: Any) -> tuple[list[tuple[tuple[Any, ...], Any]], Structure]:
@@ -132,6 +225,8 @@ def _build(structure: Structure, leaves: Iterable[Any]) -> Any:
     instance = object.__new__(kind)
     for name, child in zip(structure.keys, children, strict=True):
         object.__setattr__(instance, name, child)
+    for field in structure.statics:
+        object.__setattr__(instance, field.name, field.value)
     return instance
 
 

@@ -13,7 +13,7 @@ from thalweg.array import Array
 from thalweg.errors import DtypeError, TreeError
 from thalweg.graph.constants import as_numbers
 from thalweg.tracing import path_text
-from thalweg.tree import Structure, flatten, flatten_with_paths, unflatten
+from thalweg.tree import Structure, flatten, flatten_with_paths, static_key, unflatten
 
 __all__ = ["Call", "Form", "describe_form", "describe_leaf", "label", "read"]
 
@@ -152,18 +152,7 @@ def _static_form(leaf: Any, args: Any, kwargs: Any, i: int) -> Hashable:
             "could not be told apart.\n  Pass its arrays, make it a dataclass (a tree of its "
             "fields), or bind it with functools.partial."
         ) from None
-    return _static_key(leaf)
-
-
-def _static_key(value: Any) -> Hashable:
-    """A key that is equal for equal values of one type only: 1, True and 1.0 differ.
-
-    For floats as their digits: nan is itself, and −0.0 is not 0.0.
-    """
-    kind = type(value)
-    if isinstance(value, (float, complex, np.generic)):
-        return (kind, repr(value))
-    return (kind, value)
+    return static_key(leaf)
 
 
 def label(args: tuple[Any, ...], kwargs: dict[str, Any], i: int) -> str:

@@ -143,16 +143,16 @@ def unserved(structure: Structure) -> str:
     elif issubclass(kind, tuple):
         if kind.__iter__ is not tuple.__iter__ or kind.__len__ is not tuple.__len__:
             return f"{kind.__name__}, a tuple with an order of its own"
-    elif kind is not list and not (dataclasses.is_dataclass(kind) and _plain(kind, structure.keys)):
+    elif kind is not list and not (dataclasses.is_dataclass(kind) and _plain(kind, structure)):
         return f"{kind.__name__}, a container of its own kind"
     return next(filter(None, map(unserved, structure.children)), "")
 
 
-def _plain(kind: type, fields: Sequence[str]) -> bool:
-    """Whether reading these fields of a dataclass only looks them up: no code of its own runs."""
+def _plain(kind: type, structure: Structure) -> bool:
+    """Whether reading the fields of a dataclass only looks them up: no code of its own runs."""
     if issubclass(kind, (dict, list)) or kind.__getattribute__ is not object.__getattribute__:
         return False
-    for name in fields:
+    for name in (*structure.keys, *(field.name for field in structure.statics)):
         found = next((vars(c)[name] for c in kind.__mro__ if name in vars(c)), None)
         if hasattr(type(found), "__get__") and type(found) is not types.MemberDescriptorType:
             return False
@@ -325,6 +325,14 @@ class _Writer:
                 owned = self._own()
                 self._emit(Op.KEY if kind is dict else Op.FIELD, *item, self._id(key), owned)
                 self._argument(child, (self._FRAME, owned), numbers)
+            for field in structure.statics:
+                owned = self._own()
+                self._emit(Op.FIELD, *item, self._id(field.name), owned)
+                self._static((self._FRAME, owned), field.value)
+
+    def _static(self, item: tuple[int, int], value: Any) -> None:
+        by_value = type(value) in _BY_VALUE
+        self._emit(Op.EQUAL if by_value else Op.IS, *item, self._id(value))
 
     def _leaf(self, i: int, item: tuple[int, int]) -> None:
         leaf = self.plan.inputs[i]
@@ -349,8 +357,7 @@ class _Writer:
             else:
                 self._emit(Op.NUMBER, *item, first, second, self.pointers[i], next(self.slots))
         else:
-            by_value = type(leaf.value) in _BY_VALUE
-            self._emit(Op.EQUAL if by_value else Op.IS, *item, self._id(leaf.value))
+            self._static(item, leaf.value)
 
     def _disjoint(self) -> None:
         """No memory that main writes to may be another input too."""
