@@ -3,7 +3,7 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from thalweg import errors
+from thalweg import api_dense, errors
 from thalweg.api import detach, grad, hvp, jvp, value_and_grad, vjp
 from thalweg.api_batch import vmap
 from thalweg.api_dense import hessian, jacobian
@@ -75,6 +75,8 @@ __all__ = [
 ]
 # Rules of SciPy's functions: SciPy is imported when the first of them is met.
 LOADERS.append(lambda: importlib.import_module("thalweg.ops.special"))
+# Sparse forms of Jacobians need SciPy, too.
+api_dense.LOADERS.append(lambda: importlib.import_module("thalweg.api_structured"))
 __version__ = "0.1.0"
 
 

@@ -1,8 +1,11 @@
-"""`jacobian` and `hessian`: all derivatives, as arrays.
+"""`jacobian` and `hessian`: all derivatives, as arrays or in the form of their structure.
 
-The pull (or push) is built once as a graph that is linear in its cotangent, and run over the basis
-vectors in batches. Which of the two is cheaper is a matter of sizes: a pull gives a row, a push a
-column.
+Forms other than dense are made by `thalweg.api_structured`, which needs SciPy and is loaded when
+the first of them is asked for.
+
+Dense: the pull (or push) is built once as a graph that is linear in its cotangent, and run over the
+basis vectors in batches. Which of the two is cheaper is a matter of sizes: a pull gives a row, a
+push a column.
 """
 
 from __future__ import annotations
@@ -36,13 +39,26 @@ from thalweg.transforms.forward import forward
 from thalweg.transforms.reverse import live_nodes, reverse
 from thalweg.tree import unflatten
 
-__all__ = ["hessian", "jacobian"]
+__all__ = ["FORMS", "LOADERS", "Blocks", "hessian", "jacobian"]
+
+#: Called when a form other than dense is first asked for: it imports the module that enters them
+#: into `FORMS` (and SciPy with it). The package's `__init__` fills it.
+LOADERS: list[Callable[[], Any]] = []
+#: Name of a form → ``(f, argnums, pattern, order)`` to the function that gives it; `order` is 2
+#: for Hessians.
+FORMS: dict[str, Callable[[Function, Any, str, int], Callable[..., Any]]] = {}
+_PATTERNS = ("global", "local")
 
 #: Bytes that one array of a batch of basis vectors may take.
 _CHUNK_BYTES = 2**26
 
 
-def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
+def jacobian(
+    f: Function,
+    argnums: int | Sequence[int] = 0,
+    form: str = "dense",
+    pattern: str = "global",
+) -> Callable[..., Any]:
     """Make a function that gives the Jacobian of `f`, an array of shape output + input.
 
     Trees give trees: the tree of the output, with the tree of the argument (a tuple of such for a
@@ -58,11 +74,18 @@ def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Callable[..., Any
         A NumPy function; its output may be an array or a tree of arrays.
     argnums : int or sequence of int
         Positional arguments to differentiate: arrays, floats, or trees of them.
+    form : {"dense", "sparse"}
+        ``"sparse"`` gives each block as a ``scipy.sparse.csr_array`` of the flattened sizes,
+        with the entries that can be other than zero.
+    pattern : {"global", "local"}
+        Which entries a sparse form has: those that can be other than zero at any point of the
+        same shapes (both branches of a ``where`` count), or those that are so at this one.
 
     Returns
     -------
     callable
-        Takes what `f` takes and gives arrays of shape ``out.shape + in.shape``.
+        Takes what `f` takes and gives arrays of shape ``out.shape + in.shape``, or what `form`
+        says.
 
     Raises
     ------
@@ -79,6 +102,8 @@ def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Callable[..., Any
            [1., 0.]])
     """
     check_asked("jacobian", f, argnums)
+    if _other(form, pattern, "jacobian"):
+        return FORMS[form](f, argnums, pattern, 1)
     single = is_single(argnums)
 
     @functools.wraps(f)
@@ -89,7 +114,12 @@ def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Callable[..., Any
     return differentiated
 
 
-def hessian(f: Function, argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
+def hessian(
+    f: Function,
+    argnums: int | Sequence[int] = 0,
+    form: str = "dense",
+    pattern: str = "global",
+) -> Callable[..., Any]:
     """Make a function that gives the Hessian of the scalar function `f`, of shape in + in.
 
     Trees, and several argnums, give trees of blocks as in `jacobian`. Forward over reverse.
@@ -100,11 +130,14 @@ def hessian(f: Function, argnums: int | Sequence[int] = 0) -> Callable[..., Any]
         A NumPy function whose output is one real number.
     argnums : int or sequence of int
         Positional arguments to differentiate: arrays, floats, or trees of them.
+    form, pattern : str
+        As in `jacobian`.
 
     Returns
     -------
     callable
-        Takes what `f` takes and gives arrays of shape ``in.shape + in.shape``.
+        Takes what `f` takes and gives arrays of shape ``in.shape + in.shape``, or what `form`
+        says.
 
     Raises
     ------
@@ -119,6 +152,8 @@ def hessian(f: Function, argnums: int | Sequence[int] = 0) -> Callable[..., Any]
            [ 6.,  0.]])
     """
     check_asked("hessian", f, argnums)
+    if _other(form, pattern, "hessian"):
+        return FORMS[form](f, argnums, pattern, 2)
     single = is_single(argnums)
     gradient = grad(f, argnums)
 
@@ -130,9 +165,23 @@ def hessian(f: Function, argnums: int | Sequence[int] = 0) -> Callable[..., Any]
     return differentiated
 
 
+def _other(form: str, pattern: str, name: str) -> bool:
+    """Whether another form than dense is asked for, which then is there."""
+    if pattern not in _PATTERNS:
+        raise ValueError(f"{name}: pattern={pattern!r}; it must be one of {', '.join(_PATTERNS)}")
+    if form == "dense":
+        return False
+    for load in LOADERS:
+        load()
+    if form not in FORMS:
+        known = ", ".join(("dense", *FORMS))
+        raise ValueError(f"{name}: form={form!r}; it must be one of {known}")
+    return True
+
+
 def _assemble(traced: Run, single: bool, prefer_forward: bool) -> Any:
     """The blocks of a run in their trees."""
-    blocks = _Blocks(traced, prefer_forward).all()
+    blocks = Blocks(traced, prefer_forward).all()
     rows = []
     for k in range(len(traced.outputs)):
         row = [leave(blocks[k, i], traced.nested) for i in range(len(traced.inputs))]
@@ -140,7 +189,7 @@ def _assemble(traced: Run, single: bool, prefer_forward: bool) -> Any:
     return unflatten(traced.out_structure, rows)
 
 
-class _Blocks:
+class Blocks:
     """Computes the block ∂output k/∂input i for every pair of leaves of a run."""
 
     def __init__(self, traced: Run, prefer_forward: bool) -> None:
@@ -357,6 +406,7 @@ def _refuse_too_big(outputs: Sequence[Any], inputs: Sequence[Any]) -> None:
     raise SizeLimitError(
         f"the dense result would be {rows:,} x {columns:,}, {bytes_text(total)}; "
         f"thalweg.config.dense_limit is {bytes_text(config.dense_limit)}.\n"
+        '  form="sparse" gives only the entries that can be other than zero.\n'
         "  Products with it need no such array: thalweg.vjp (row times Jacobian), thalweg.jvp "
         "(Jacobian times column), thalweg.hvp (Hessian times vector)."
     )
