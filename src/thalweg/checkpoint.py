@@ -1,89 +1,23 @@
-"""Files that are whole or not there: a crash while writing leaves the old file as it was."""
+"""Trained numbers on disk."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from thalweg.errors import DataError
+from thalweg.files import write_whole
 
-__all__ = ["check_place", "save_npz"]
-
-
-def check_place(path: str | Path) -> None:
-    """Find out whether `path` can be written, without touching what is there.
-
-    Raises
-    ------
-    DataError
-        If it can't.
-    """
-    target = Path(path)
-    if not target.parent.is_dir():
-        raise DataError(f"cannot write {target}: {target.parent} is not a folder")
-    if target.is_dir():
-        raise DataError(f"cannot write {target}: it is a folder")
-    handle, name = _temporary(target)
-    os.close(handle)
-    _remove(name)
-
-
-def _temporary(target: Path) -> tuple[int, str]:
-    """A new file beside `target`."""
-    try:
-        return tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    except OSError as error:
-        raise DataError(f"cannot write {target}: {error.strerror or error}") from error
+__all__ = ["save_npz"]
 
 
 def save_npz(path: str | Path, arrays: dict[str, Any]) -> None:
-    """Write `arrays` as one ``.npz``: to a temporary file beside it, synced, then renamed.
+    """Write `arrays` as one ``.npz``: whole or not at all.
 
     Raises
     ------
     DataError
         If the place cannot be written to.
     """
-    target = Path(path)
-    handle, name = _temporary(target)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez(file, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        _like_a_new_file(name)
-        os.replace(name, target)
-    except OSError as error:
-        _remove(name)
-        raise DataError(f"cannot write {target}: {error.strerror or error}") from error
-    except BaseException:
-        _remove(name)
-        raise
-    _sync_folder(target.parent)
-
-
-def _remove(name: str) -> None:
-    with contextlib.suppress(OSError):
-        os.unlink(name)
-
-
-def _like_a_new_file(name: str) -> None:
-    """Temporary files are private; the result has the permissions that a new file gets."""
-    mask = os.umask(0)
-    os.umask(mask)
-    os.chmod(name, 0o666 & ~mask)
-
-
-def _sync_folder(folder: Path) -> None:
-    """The rename itself is on disk (where the system lets folders be opened)."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    write_whole(path, lambda file: np.savez(file, **arrays))

@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from thalweg.checkpoint import check_place
 from thalweg.commands.arguments import (
     at_least_zero,
     character,
@@ -22,6 +21,7 @@ from thalweg.commands.arguments import (
 )
 from thalweg.dataset import Dataset, read_csv, split
 from thalweg.errors import DataError
+from thalweg.files import check_place
 from thalweg.linear_classifier import LOSSES, Epoch, Settings, Training, accuracy
 
 __all__ = ["add"]
