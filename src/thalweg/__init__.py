@@ -94,7 +94,7 @@ _LAZY = {
     "compile": "thalweg.api_compile",
     "trace": "thalweg.report.trace",
 }
-_LAZY_MODULES = frozenset(["scipy", "testing", "report"])
+_LAZY_MODULES = frozenset(["optim", "report", "scipy", "testing"])
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,317 @@
+"""Optimisers against their published recurrences, written here for one number at a time."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+import thalweg as tw
+from thalweg import optim
+from thalweg.errors import DtypeError, ShapeError, TreeError
+from thalweg.tree import flatten
+
+RATE = 0.05
+
+
+def sgd(g, t, p, m):
+    return p - RATE * g
+
+
+def momentum(g, t, p, m):
+    m["v"] = 0.9 * m.get("v", 0.0) + g
+    return p - RATE * m["v"]
+
+
+def nesterov(g, t, p, m):
+    m["v"] = 0.9 * m.get("v", 0.0) + g
+    return p - RATE * (g + 0.9 * m["v"])
+
+
+def adagrad(g, t, p, m):
+    m["s"] = m.get("s", 0.0) + g**2
+    return p - RATE / (math.sqrt(m["s"]) + 1e-10) * g
+
+
+def rmsprop(g, t, p, m):
+    m["s"] = 0.99 * m.get("s", 0.0) + 0.01 * g**2
+    return p - RATE / (math.sqrt(m["s"]) + 1e-8) * g
+
+
+def adam(g, t, p, m):
+    m["m"] = 0.9 * m.get("m", 0.0) + 0.1 * g
+    m["s"] = 0.999 * m.get("s", 0.0) + 0.001 * g**2
+    mean, square = m["m"] / (1 - 0.9**t), m["s"] / (1 - 0.999**t)
+    return p - RATE * mean / (math.sqrt(square) + 1e-8)
+
+
+def adamw(g, t, p, m):
+    return adam(g, t, p, m) - RATE * 0.1 * p
+
+
+def lion(g, t, p, m):
+    c = 0.9 * m.get("m", 0.0) + 0.1 * g
+    m["m"] = 0.99 * m.get("m", 0.0) + 0.01 * g
+    return p - RATE * (np.sign(c) + 0.1 * p)
+
+
+RULES = [
+    (optim.SGD(RATE), sgd),
+    (optim.Momentum(RATE), momentum),
+    (optim.Nesterov(RATE), nesterov),
+    (optim.Adagrad(RATE), adagrad),
+    (optim.RMSprop(RATE), rmsprop),
+    (optim.Adam(RATE), adam),
+    (optim.AdamW(RATE, decay=0.1), adamw),
+    (optim.Lion(RATE, decay=0.1), lion),
+]
+IDS = [type(opt).__name__ for opt, _ in RULES]
+SCHEDULED = [
+    *(opt for opt, _ in RULES),
+    optim.Adam(optim.WarmUp(optim.OneCycle(0.1, 20), 3)),
+    optim.SGD(optim.Steps(0.1, 3, 0.5)),
+    optim.SGD(optim.Exponential(0.1, 0.9)),
+    optim.SGD(optim.Constant(0.1)),
+    optim.Clipped(optim.Adam(optim.Cosine(0.1, 20)), norm=0.5, value=0.4),
+    optim.Groups(
+        lambda path, leaf: "rest" if path.startswith("b") else "W",
+        W=optim.Clipped(optim.Momentum(0.01), norm=1.0),
+        rest=optim.Lion(optim.Cosine(0.01, 9)),
+    ),
+]
+
+
+def start(dtype=np.float64):
+    return {
+        "W": np.array([[1.0, -2.0, 0.5]], dtype),
+        "b": [np.array(0.3, dtype), np.zeros(0, dtype)],
+    }
+
+
+def loss(params, x):
+    W, (b, _) = params["W"], params["b"]
+    return np.sum(np.cosh(W - 0.5) * x) + np.sum((W[0, 0] - b) ** 2)
+
+
+@pytest.mark.parametrize(("opt", "rule"), RULES, ids=IDS)
+def test_the_published_recurrence(opt, rule):
+    params = start()
+    state = opt.init(params)
+    expected = np.concatenate([np.ravel(p) for p in flatten(params)[0]])
+    memory: list[dict[str, Any]] = [{} for _ in expected]
+    for t in range(1, 21):
+        grads = tw.grad(loss)(params, 1.5)
+        state, params = opt.update(state, grads, params)
+        slopes = np.concatenate([np.ravel(g) for g in flatten(grads)[0]])
+        moves = zip(slopes, expected, memory, strict=True)
+        expected = np.array([rule(g, t, p, m) for g, p, m in moves])
+        found = np.concatenate([np.ravel(p) for p in flatten(params)[0]])
+        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-15)
+    assert int(state.count) == 20
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("opt", SCHEDULED, ids=[*IDS, *map(str, range(6))])
+def test_a_compiled_step_is_one_record_in_place_and_keeps_its_precision(opt, dtype):
+    def step(state, params, x):
+        value, grads = tw.value_and_grad(loss)(params, x)
+        return *opt.update(state, grads, params), value
+
+    compiled = tw.compile(step, inplace=(0, 1))
+    x = dtype(1.5)
+    params, plain = start(dtype), start(dtype)
+    state, plain_state = opt.init(params), opt.init(plain)
+    kept = flatten((state, params))[0]
+    for _ in range(12):
+        state, params, _ = compiled(state, params, x)
+        plain_state, plain, _ = step(plain_state, plain, x)
+    assert len(compiled.records) == 1
+    after = flatten((state, params))[0]
+    assert all(a is b for a, b in zip(kept, after, strict=True))
+    for leaf, other in zip(after, flatten((plain_state, plain))[0], strict=True):
+        assert leaf.dtype == other.dtype
+        assert leaf.dtype in (dtype, np.int64)
+        np.testing.assert_allclose(leaf, other, rtol=200 * np.finfo(dtype).eps)
+
+
+def test_nothing_is_written_to():
+    params, opt = start(), optim.Adam(0.1)
+    state = opt.init(params)
+    grads = tw.grad(loss)(params, 1.0)
+    before = [np.array(leaf) for leaf in flatten((state, grads, params))[0]]
+    opt.update(state, grads, params)
+    for leaf, kept in zip(flatten((state, grads, params))[0], before, strict=True):
+        np.testing.assert_array_equal(leaf, kept)
+
+
+def test_complex_parameters_go_down():
+    z = np.array([3.0 + 4.0j, -1.0j])
+    target = np.array([1.0 - 1.0j, 2.0])
+    for opt in (optim.SGD(0.1), optim.Adam(0.05), optim.RMSprop(0.05)):
+        state, w = opt.init(z), z
+        for _ in range(400):
+            grads = tw.grad(lambda w: np.sum(np.abs(w - target) ** 2))(w)
+            state, w = opt.update(state, grads, w)
+        np.testing.assert_allclose(w, target, atol=0.05)
+
+
+def test_python_numbers_are_parameters():
+    opt = optim.Adam(0.1)
+    state, params = opt.init({"a": 1.0}), {"a": 1.0}
+    for _ in range(3):
+        state, params = opt.update(state, {"a": 2.0}, params)
+    assert float(params["a"]) == pytest.approx(0.7)
+
+
+@dataclass(frozen=True)
+class Model:
+    W: Any
+    degree: int = tw.tree.static(default=2)
+
+
+def test_dataclasses_are_parameters_and_optimisers_are_arguments():
+    model = Model(np.ones(2))
+
+    @tw.compile
+    def step(opt, state, model):
+        grads = tw.grad(lambda m: np.sum(m.W**m.degree))(model)
+        return opt.update(state, grads, model)
+
+    state = optim.SGD(0.25).init(model)
+    state, model = step(optim.SGD(0.25), state, model)
+    np.testing.assert_array_equal(model.W, [0.5, 0.5])
+    assert model.degree == 2
+
+
+def test_no_parameters():
+    for opt in (optim.SGD(0.1), optim.Adam(), optim.Clipped(optim.Adam(), norm=1.0)):
+        state, params = opt.update(opt.init([]), [], [])
+        assert params == []
+        assert int(state.count) == 1
+
+
+def test_what_does_not_fit_is_said():
+    opt = optim.Adam(0.1)
+    params = {"layer": {"W": np.ones((2, 3))}}
+    state = opt.init(params)
+    with pytest.raises(ShapeError, match=r"layer\.W has shape \(2, 3\), got \(3,\)"):
+        opt.update(state, {"layer": {"W": np.ones(3)}}, params)
+    with pytest.raises(TreeError, match="the gradients must have the form"):
+        opt.update(state, {"layer": np.ones((2, 3))}, params)
+    with pytest.raises(TreeError, match="belongs to another optimiser"):
+        opt.update(optim.SGD(0.1).init(params), params, params)
+    with pytest.raises(ShapeError, match="the state's 'mean'"):
+        opt.update(opt.init({"layer": {"W": np.ones(3)}}), params, params)
+    with pytest.raises(DtypeError, match=r"n is ndarray of dtype int64"):
+        opt.init({"n": np.arange(3)})
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: optim.SGD(-1.0),
+        lambda: optim.SGD(math.nan),
+        lambda: optim.SGD("fast"),
+        lambda: optim.Adam(0.1, beta1=1.0),
+        lambda: optim.Adam(0.1, epsilon=0.0),
+        lambda: optim.Lion(0.1, decay=-1.0),
+        lambda: optim.Momentum(0.1, 1.5),
+        lambda: optim.Cosine(0.1, 0),
+        lambda: optim.OneCycle(0.1, 10, up=0.0),
+        lambda: optim.EMA(1.0),
+        lambda: optim.Polyak(every=0),
+        lambda: optim.Clipped(optim.SGD(0.1), norm=0.0),
+        lambda: optim.clip_by_value(np.ones(2), -1.0),
+    ],
+)
+def test_settings_out_of_range(make):
+    with pytest.raises(ValueError, match="must be"):
+        make()
+
+
+def test_schedules():
+    steps = np.arange(120)
+    cosine = optim.Cosine(0.2, 100, final=0.02)(steps)
+    expected = 0.02 + 0.09 * (1 + np.cos(np.pi * np.minimum(steps, 100) / 100))
+    np.testing.assert_allclose(cosine, expected, rtol=1e-13)
+    np.testing.assert_allclose(optim.Exponential(0.2, 0.5, 10)(20), 0.05)
+    cycle = optim.OneCycle(1.0, 100)(steps)
+    assert cycle[0] == pytest.approx(1 / 25)
+    assert (np.argmax(cycle), cycle.max()) == (30, 1.0)
+    assert np.all(np.diff(cycle[:31]) > 0)
+    assert np.all(np.diff(cycle[30:101]) < 0)
+    np.testing.assert_allclose(cycle[100:], 1e-4)
+    warm = optim.WarmUp(0.1, 5)(steps)
+    np.testing.assert_allclose(warm[:6], [0.02, 0.04, 0.06, 0.08, 0.1, 0.1])
+    late = optim.WarmUp(optim.Steps(0.1, 10), 5)(steps)
+    np.testing.assert_allclose(late[[4, 14, 15, 25]], [0.1, 0.1, 0.01, 0.001])
+
+
+def test_a_schedule_starts_at_its_zero():
+    opt = optim.SGD(lambda step: 1.0 * (step == 0))
+    params = np.array(5.0)
+    state, params = opt.update(opt.init(params), np.array(2.0), params)
+    assert params == 3.0
+    assert opt.update(state, np.array(2.0), params)[1] == 3.0
+
+
+def test_clipping():
+    grads = {"a": np.array([3.0, 4.0]), "b": np.array(12.0)}
+    assert optim.global_norm(grads) == 13.0
+    clipped = optim.clip_by_global_norm(grads, 1.3)
+    np.testing.assert_allclose(clipped["a"], [0.3, 0.4])
+    for name, kept in optim.clip_by_global_norm(grads, 13.0).items():
+        np.testing.assert_array_equal(kept, grads[name])
+    zero = optim.clip_by_global_norm({"a": np.zeros(2)}, 1.0)
+    np.testing.assert_array_equal(zero["a"], [0, 0])
+    for scale in (1e-300, 1e300):  # squares would vanish, or overflow
+        assert optim.global_norm([np.array([3.0, 4.0]) * scale]) == pytest.approx(5 * scale)
+    huge = optim.clip_by_global_norm(np.full(4, 1e30, np.float32), 2.0)
+    assert huge.dtype == np.float32
+    np.testing.assert_allclose(huge, 1.0, rtol=1e-6)
+    assert np.all(np.isnan(optim.clip_by_global_norm(np.array([1.0, np.nan]), 1.0)))
+    np.testing.assert_array_equal(optim.clip_by_value(np.array([np.nan, 9.0]), 1.0), [np.nan, 1])
+
+
+def test_groups_act_as_their_optimisers_and_none_is_frozen():
+    params = start()
+    groups = optim.Groups(
+        lambda path, leaf: {"W": "slow", "b.0": "fast"}.get(path, "frozen"),
+        slow=optim.SGD(0.01),
+        fast=optim.Adam(0.5),
+        frozen=None,
+    )
+    grads = tw.grad(loss)(params, 1.0)
+    state = groups.init(params)
+    assert set(state) == {"slow", "fast"}
+    _, moved = groups.update(state, grads, params)
+    np.testing.assert_allclose(moved["W"], params["W"] - 0.01 * grads["W"])
+    np.testing.assert_allclose(moved["b"][0], 0.3 + 0.5, rtol=1e-7)
+    with pytest.raises(ValueError, match=r"choose\('W', …\) gave 'x'; the groups are a"):
+        optim.Groups(lambda path, leaf: "x", a=None).init(params)
+
+
+def test_averages():
+    rng = np.random.default_rng(0)
+    seen = rng.normal(size=(12, 3)).astype(np.float32)
+    decay = 0.8
+    ema, mean, sparse = optim.EMA(decay), optim.Polyak(start=4), optim.Polyak(start=3, every=3)
+    averages = {opt: opt.init({"w": seen[0] * 0}) for opt in (ema, mean, sparse)}
+    update = {
+        opt: tw.compile(lambda a, w, opt=opt: (opt.update(a, w),), inplace=0) for opt in averages
+    }
+    for i, w in enumerate(seen):
+        for opt in averages:
+            (averages[opt],) = update[opt](averages[opt], {"w": w})
+        if i < 4:
+            np.testing.assert_allclose(averages[mean].params["w"], w, rtol=1e-5)
+    weights = decay ** np.arange(12)[::-1]
+    expected = weights @ seen / np.sum(weights)
+    assert averages[ema].params["w"].dtype == np.float32
+    np.testing.assert_allclose(averages[ema].params["w"], expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(averages[mean].params["w"], seen[4:].mean(0), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(averages[sparse].params["w"], seen[5::3].mean(0), rtol=1e-5)
+    assert all(len(f.records) == 1 for f in update.values())
