@@ -21,6 +21,9 @@ _REASONS = {
         "cholesky eig eigh eigvals eigvalsh expm expm_frechet logm lstsq lu_factor pinv qr qr_r"
         " slogdet solve solve_triangular sqrtm svd svdvals sylvester unitary_factor cofactor"
     ),
+    "a linear solve with an operator that is the derivative of a function": (
+        "implicit implicit_solve"
+    ),
     "a fast transform: its matrix is dense, its product is not": "fft ifft irfft rfft convolve",
     "a running sum or a recurrence along an axis": (
         "cumprod cumsum linear_recurrence maximum_accumulate minimum_accumulate"

@@ -10,7 +10,7 @@ import thalweg as tw
 
 GROUPS = {
     "Derivatives": "grad value_and_grad vjp jvp jacobian hessian hvp",
-    "Around functions": "compile Compiled vmap remat detach primitive",
+    "Around functions": "compile Compiled vmap implicit remat detach primitive",
     "Seeing": "trace Trace audit",
     "Checking": "check_grads check_gradient check_primitive",
     "Settings, kinds, errors": "config cache_info clear_cache kinds errors",

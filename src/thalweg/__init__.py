@@ -42,6 +42,7 @@ from thalweg.primitives import primitive
 
 if TYPE_CHECKING:  # loaded by __getattr__ when first used
     from thalweg.api_compile import Compiled, compile
+    from thalweg.api_implicit import implicit
     from thalweg.execute.native.cache import cache_info, clear_cache
     from thalweg.report.audit import audit
     from thalweg.report.trace import Trace, trace
@@ -63,6 +64,7 @@ __all__ = [
     "grad",
     "hessian",
     "hvp",
+    "implicit",
     "jacobian",
     "jvp",
     "kinds",
@@ -92,6 +94,7 @@ _LAZY = {
     "check_primitive": "thalweg.testing",
     "clear_cache": "thalweg.execute.native.cache",
     "compile": "thalweg.api_compile",
+    "implicit": "thalweg.api_implicit",
     "trace": "thalweg.report.trace",
 }
 _LAZY_MODULES = frozenset(["optim", "report", "scipy", "testing"])

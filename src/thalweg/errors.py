@@ -11,6 +11,8 @@
     │   ├── NoRuleError            (NotImplementedError)  a NumPy function without a derivative rule
     │   ├── TreeError              (TypeError)            trees of arguments that do not match
     │   ├── SizeLimitError         (MemoryError)          a dense result above the memory limit
+    │   ├── ConvergenceError       (RuntimeError)         a solver that has not solved
+    │   ├── SingularError          (LinAlgError)          no derivative: a singular linear system
     │   ├── ExpressionError        (ValueError)           text that is not an allowed expression
     │   └── DataError              (ValueError)           a file that cannot be used
     ├── GradientCheckError         (AssertionError)       a derivative disagrees with differences
@@ -25,7 +27,10 @@ Warnings, for what is right but not as fast as it could be::
 
 from __future__ import annotations
 
+from numpy.linalg import LinAlgError
+
 __all__ = [
+    "ConvergenceError",
     "DataError",
     "DtypeError",
     "ExpressionError",
@@ -36,6 +41,7 @@ __all__ = [
     "NonScalarOutputError",
     "RecompilationWarning",
     "ShapeError",
+    "SingularError",
     "SizeLimitError",
     "ThalwegError",
     "ThalwegWarning",
@@ -79,6 +85,14 @@ class TreeError(UserError, TypeError):
 
 class SizeLimitError(UserError, MemoryError):
     """A dense result that would exceed `thalweg.config.dense_limit`."""
+
+
+class ConvergenceError(UserError, RuntimeError):
+    """A solver's result that is no solution, or an iteration that did not converge."""
+
+
+class SingularError(UserError, LinAlgError):
+    """A linear system without a unique solution where a derivative needs it."""
 
 
 class ExpressionError(UserError, ValueError):

@@ -20,6 +20,7 @@ class _Trace(NamedTuple):
     apart: bool
     copying: bool  # this trace, or one around it, outlives the call
     frame: FrameType  # where it was begun: it is under way as long as this frame runs
+    outside: bool  # no trace: what runs in it knows nothing of those around it
 
 
 class _State(threading.local):
@@ -62,7 +63,14 @@ def _drop(stack: list[_Trace]) -> None:
 
 def depth() -> int:
     """How many traces are under way in this thread."""
-    return len(_under_way()) if _state.stack else 0
+    if not _state.stack:
+        return 0
+    count = 0
+    for trace in reversed(_under_way()):
+        if trace.outside:
+            break
+        count += 1
+    return count
 
 
 def note_shown() -> None:
@@ -98,7 +106,7 @@ def record_guard(node: Node, answer: Any, origin: Origin | None = None) -> Any:
     guard = Guard(node, answer, origin)
     for trace in reversed(stack):
         trace.guards.append(guard)  # an outer trace depends on what an inner one was told
-        if trace.apart:
+        if trace.apart or trace.outside:
             break
     return answer
 
@@ -108,19 +116,23 @@ class Recording:
 
     With `apart` outer traces are not told: what runs is an example, not what they are made of.
     With `copying` the graph outlives the call, so its constants are copied.
+    With `outside` it is the opposite of a trace: code that is not traced, called while a trace is
+    under way. Derivatives that it takes are numbers, its compiled functions run, and its arrays
+    stay its own.
     """
 
-    __slots__ = ("_apart", "_copying")
+    __slots__ = ("_apart", "_copying", "_outside")
 
-    def __init__(self, apart: bool = False, copying: bool = False) -> None:
+    def __init__(self, apart: bool = False, copying: bool = False, outside: bool = False) -> None:
         self._apart = apart
-        self._copying = copying
+        self._copying = copying or outside
+        self._outside = outside
 
     def __enter__(self) -> list[Guard]:
         stack = _under_way()
         copying = self._copying or (bool(stack) and stack[-1].copying)
         guards: list[Guard] = []
-        stack.append(_Trace(guards, self._apart, copying, sys._getframe(1)))
+        stack.append(_Trace(guards, self._apart, copying, sys._getframe(1), self._outside))
         if self._apart:
             _examples.add(id(guards))
         constants.settle(len(stack), copying)
