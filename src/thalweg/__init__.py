@@ -97,7 +97,7 @@ _LAZY = {
     "implicit": "thalweg.api_implicit",
     "trace": "thalweg.report.trace",
 }
-_LAZY_MODULES = frozenset(["optim", "report", "scipy", "testing"])
+_LAZY_MODULES = frozenset(["heads", "optim", "report", "scipy", "testing"])
 
 
 def __getattr__(name: str) -> Any:

@@ -291,9 +291,15 @@ def _cross_entropy(node: Node) -> Found | None:
     return Found("softmax + cross-entropy", "softmax(x) − y", (*members, *passed))
 
 
-def _signed_log_sigmoid(x: Any) -> Form | None:
+def _signed_log_sigmoid(x: Any) -> tuple[Any, int, tuple[Node, ...]] | None:
+    """`x` as log σ(±z), spelled out or as one gate: z, the sign, the gates."""
+    if is_gate(x, "log_expit", "log_sigmoid"):
+        z = x.operands[0]
+        return (z.operands[0], -1, (z, x)) if is_gate(z, "negative") else (z, 1, (x,))
     form = recognise(x) if is_gate(x, "log", "log1p") else None
-    return form if form is not None and form.name == "log_sigmoid" else None
+    if form is None or form.name != "log_sigmoid":
+        return None
+    return form.inputs[0], form.params["sign"], form.members
 
 
 def _binary_cross_entropy(node: Node) -> Found | None:
@@ -301,21 +307,19 @@ def _binary_cross_entropy(node: Node) -> Found | None:
     core, passed, negated = _without_scaling(node)
     if not negated or not is_gate(core, "add"):
         return None
-    forms: list[Form] = []
+    logs: list[tuple[Any, int, tuple[Node, ...]]] = []
     products: list[Node] = []
     for part in core.operands:
         if not is_gate(part, "multiply"):
             return None
-        found = [form for form in map(_signed_log_sigmoid, part.operands) if form is not None]
+        found = [log for log in map(_signed_log_sigmoid, part.operands) if log is not None]
         if len(found) != 1:
             return None
-        forms += found
+        logs += found
         products.append(part)
-    if not same(forms[0].inputs[0], forms[1].inputs[0]):
+    if not same(logs[0][0], logs[1][0]) or {sign for _, sign, _ in logs} != {1, -1}:
         return None
-    if {form.params["sign"] for form in forms} != {1, -1}:
-        return None
-    members = (*forms[0].members, *forms[1].members, *products, core, *passed)
+    members = (*logs[0][2], *logs[1][2], *products, core, *passed)
     return Found("sigmoid + cross-entropy", "σ(x) − y", members)
 
 

@@ -1,0 +1,115 @@
+"""Binary targets: Bernoulli distribution, sigmoid, binary cross-entropy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from thalweg.heads.distribution import Distribution, in_shape, within
+from thalweg.heads.head import Head
+from thalweg.scipy.special import expit, log_expit
+
+__all__ = ["Bernoulli", "BernoulliDistribution"]
+
+
+@dataclass(frozen=True)
+class BernoulliDistribution(Distribution):
+    """0 or 1, with probability σ(logits) of a 1.
+
+    Parameters
+    ----------
+    logits : array
+        log p − log(1 − p), of shape batch + event.
+    """
+
+    logits: Any
+
+    @property
+    def _shape(self) -> tuple[int, ...]:
+        return np.shape(self.logits)
+
+    @property
+    def probability(self) -> Any:
+        """Probability of a 1."""
+        return expit(self.logits)
+
+    def log_prob(self, x: Any) -> Any:
+        """x log p + (1 − x) log(1 − p); targets between 0 and 1 are probabilities themselves.
+
+        Raises
+        ------
+        UserError
+            For targets outside [0, 1], as −1.
+        """
+        x = self._argument(x, "log_prob")
+        within((x < 0) | (x > 1), "BernoulliDistribution: targets are in [0, 1], not −1 or 2")
+        x = x if x.dtype.kind == "f" else x.astype(self.logits.dtype)
+        z = self.logits
+        return self._per_event(x * log_expit(z) + (1 - x) * log_expit(-z))
+
+    @property
+    def mean(self) -> Any:
+        """Probability of a 1."""
+        return self.probability
+
+    @property
+    def mode(self) -> Any:
+        """1 where it is more probable than 0."""
+        return (self.logits > 0).astype(self.logits.dtype)
+
+    @property
+    def variance(self) -> Any:
+        """p (1 − p)."""
+        return expit(self.logits) * expit(-self.logits)
+
+    def entropy(self) -> Any:
+        """−p log p − (1 − p) log(1 − p)."""
+        z = self.logits
+        return self._per_event(-expit(z) * log_expit(z) - expit(-z) * log_expit(-z))
+
+    def cdf(self, x: Any) -> Any:
+        """0 below 0, 1 − p below 1, then 1."""
+        x = self._argument(x, "cdf")
+        return np.where(x < 0, 0.0, np.where(x < 1, expit(-self.logits), 1.0))
+
+    def _quantile(self, q: Any) -> Any:
+        return (q > expit(-self.logits)).astype(self.logits.dtype)
+
+    def _sample(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+        return (rng.random(shape) < in_shape(self.probability, shape)).astype(self.logits.dtype)
+
+
+@dataclass(frozen=True)
+class Bernoulli(Head):
+    """Binary targets: the features are logits, the layer is the sigmoid.
+
+    The gradient of the summed cost at the logits is σ(z) − y: the cost undoes the layer's
+    saturation (Goodfellow et al., Deep Learning, 2016, §6.2.2.2).
+
+    Parameters
+    ----------
+    event : tuple of int
+        Shape of one target: several independent bits.
+
+    Examples
+    --------
+    >>> import numpy as np, thalweg as tw
+    >>> from thalweg.heads import Bernoulli
+    >>> head = Bernoulli()
+    >>> y = np.array([1.0, 0.0])
+    >>> tw.grad(lambda z: np.sum(head(z).nll(y)))(np.array([[0.0], [2.0]])).round(4)
+    array([[-0.5   ],
+           [ 0.8808]])
+    """
+
+    @property
+    def n_features(self) -> int:
+        """One logit a bit."""
+        return self.size
+
+    def __call__(self, features: Any) -> BernoulliDistribution:
+        """The distributions with these logits."""
+        x = self._features(features)
+        return BernoulliDistribution(self._part(x, 0, self.event), event_ndim=len(self.event))

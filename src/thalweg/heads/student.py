@@ -1,0 +1,121 @@
+"""Targets with heavy tails: Student's t distribution."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.special import stdtrit
+
+from thalweg.heads.distribution import in_shape, outside_of_traces
+from thalweg.heads.head import scale_of
+from thalweg.heads.location_scale import LocationScaleDistribution, LocationScaleHead, positive
+from thalweg.scipy.special import betaln, psi, stdtr
+from thalweg.tree import static
+
+__all__ = ["StudentT", "StudentTDistribution"]
+
+#: From here on log1p(u²) is 2 log u to the last digit, and u² is not far from overflow.
+_FAR = 1e9
+_LOWEST_DF = 1.0
+
+
+@dataclass(frozen=True)
+class StudentTDistribution(LocationScaleDistribution):
+    """Density ∝ (1 + t²/df)^(−(df + 1)/2) with t = (x − loc)/scale.
+
+    Parameters
+    ----------
+    loc, scale : array
+        Of shape batch + event.
+    df : float or array
+        Degrees of freedom, > 0. Mean and variance are nan or inf where they do not exist.
+    """
+
+    df: Any = 5.0
+
+    def _log_density(self, t: Any) -> Any:
+        df = self.df
+        u = np.abs(t) / np.sqrt(df)
+        far = u > _FAR
+        near = np.where(far, 0.0, u)
+        log = np.where(far, 2 * np.log(np.where(far, u, 1.0)), np.log1p(near * near))
+        return -0.5 * (df + 1) * log - self._log_norm.astype(t.dtype)
+
+    @property
+    def _log_norm(self) -> Any:
+        return betaln(0.5 * self.df, 0.5) + 0.5 * np.log(self.df)
+
+    @property
+    def mean(self) -> Any:
+        """loc; nan for df ≤ 1."""
+        return np.where(np.asarray(self.df > 1), self.loc, np.nan)
+
+    @property
+    def variance(self) -> Any:
+        """scale² df/(df − 2); inf for df ≤ 2, nan for df ≤ 1."""
+        heavy = self.df <= 2
+        ratio = self.df / np.where(heavy, 1.0, self.df - 2)
+        ratio = np.where(heavy, np.where(self.df <= 1, np.nan, np.inf), ratio)
+        return (self.scale * self.scale * ratio).astype(self.scale.dtype)
+
+    def _standard_entropy(self) -> Any:
+        half = 0.5 * (self.df + 1)
+        entropy = half * (psi(half) - psi(0.5 * self.df)) + self._log_norm
+        return entropy.astype(self.scale.dtype)
+
+    def _cumulative(self, t: Any) -> Any:
+        return stdtr(self.df, t)
+
+    def _standard_quantile(self, q: Any) -> Any:
+        outside_of_traces(self, "quantile")
+        return stdtrit(self.df, q)
+
+    def _draws(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+        return rng.standard_t(in_shape(self.df, shape))
+
+
+@dataclass(frozen=True)
+class StudentT(LocationScaleHead):
+    """Continuous targets with heavy tails; the gradient of a far target falls off again.
+
+    Parameters
+    ----------
+    df : float or "learned"
+        Degrees of freedom; learned ones are further features, 1 + softplus of each.
+    min_scale : float
+        The scale's floor.
+    event : tuple of int
+        Shape of one target.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from thalweg.heads import StudentT
+    >>> p = StudentT(4.0)(np.zeros((1, 2)))
+    >>> p.nll(np.array([10.0])).round(3), p.variance.round(3)
+    (array([9.126]), array([2.]))
+    """
+
+    df: float | str = static(default=5.0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.df != "learned":
+            positive(self, "df")
+
+    @property
+    def n_features(self) -> int:
+        """A location and a raw scale a number of the event, and raw degrees of freedom."""
+        return (3 if self.df == "learned" else 2) * self.size
+
+    def __call__(self, features: Any) -> StudentTDistribution:
+        """The distributions of raw locations, scales and, if learned, degrees of freedom."""
+        x = self._features(features)
+        loc, scale = self._loc_and_scale(x)
+        if self.df == "learned":
+            df = scale_of(self._part(x, 2 * self.size, self.event), _LOWEST_DF)
+        else:
+            df = np.asarray(self.df, loc.dtype)
+        return StudentTDistribution(loc, scale, df, event_ndim=len(self.event))
