@@ -1,4 +1,4 @@
-"""form="sparse" of jacobian and hessian against the dense form."""
+"""form="sparse" and "operator" of jacobian and hessian against the dense form."""
 
 from __future__ import annotations
 
@@ -7,21 +7,210 @@ import pytest
 from scipy import sparse
 
 import thalweg as tw
-from thalweg.errors import TracingError
+from tests.laws import _on_variables
+from tests.op_cases import CASES
+from thalweg.errors import SizeLimitError, TracingError, UserError
+from thalweg.tree import flatten
 
-X = np.random.default_rng(3).standard_normal(5)
+RNG = np.random.default_rng(3)
+X = RNG.standard_normal(5)
+A = RNG.standard_normal((3, 4))
+B = RNG.standard_normal((4, 2))
+
+
+def agrees(f, *args, argnums=0, order=1):
+    """The forms of one block say the same; gives the operator."""
+    make = tw.jacobian if order == 1 else tw.hessian
+    J = make(f, argnums, form="operator")(*args)
+    full = np.reshape(make(f, argnums)(*args), J.shape)
+    np.testing.assert_allclose(J.todense(), full, rtol=1e-10, atol=1e-12)
+    stored = make(f, argnums, form="sparse")(*args)
+    np.testing.assert_allclose(stored.toarray(), full, rtol=1e-10, atol=1e-12)
+    assert J.nnz == stored.nnz
+    assert not np.any(full[~J.pattern.toarray()])
+    v, u = RNG.standard_normal((J.shape[1], 2)), RNG.standard_normal(J.shape[0])
+    np.testing.assert_allclose(J @ v, full @ v, rtol=1e-9, atol=1e-11)
+    np.testing.assert_allclose(J.T @ u, full.T @ u, rtol=1e-9, atol=1e-11)
+    np.testing.assert_allclose(J.diagonal(), np.diagonal(full), rtol=1e-10, atol=1e-12)
+    return J
+
+
+def softmax(x):
+    e = np.exp(x - np.max(x))
+    return e / np.sum(e)
+
+
+def rosenbrock(x):
+    return np.sum(100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2)
+
+
+def laplacian(u):
+    return sum(np.roll(u, step, axis) for step in (1, -1) for axis in (0, 1)) - 4 * u + u**3
+
+
+# ---- kinds --------------------------------------------------------------------------------
+
+KINDS = {
+    "identity": (lambda x: x + 1.0, X),
+    "scale": (lambda x: 3.0 * x, X),
+    "diagonal": (np.tanh, A),
+    "permutation": (lambda x: x.T, A),
+    "selection": (lambda x: x[1:, ::2], A),
+    "gather": (lambda x: np.sin(x[np.array([3, 0, 0])]), X),
+    "low rank": (lambda x: np.outer(np.ones(3), np.sum(x**2) * np.ones(2)), X),
+    "dense": (lambda x: np.tanh(A @ x), B[:, 0]),
+    "block diagonal": (lambda x: np.einsum("bi,bij->bj", x, np.stack([A.T] * 2)), B.T),
+    "kronecker": (lambda x: A @ x, B),
+    "diagonal + low rank": (softmax, X),
+    "zero": (lambda x: np.floor(x), X),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_kinds(kind):
+    f, x = KINDS[kind]
+    assert agrees(f, x).kind == kind
+
+
+def test_the_lecture_elementwise_function_is_diagonal():
+    x = RNG.standard_normal((100, 4096))
+    J = tw.jacobian(np.tanh, form="operator")(x)
+    entries = 1 - np.tanh(x).ravel() ** 2
+    v = RNG.standard_normal(x.size)
+    assert (J.kind, J.nnz, J.nbytes) == ("diagonal", 409_600, 409_600 * 8)
+    np.testing.assert_allclose(J @ v, entries * v, rtol=1e-12)
+    np.testing.assert_allclose(J.T @ v, entries * v, rtol=1e-12)
+    np.testing.assert_allclose(J.diagonal(), entries, rtol=1e-12)
+    with pytest.raises(SizeLimitError, match="J @ v"):
+        J.todense()
+    with pytest.raises(SizeLimitError, match='form="operator"'):
+        tw.jacobian(np.tanh)(x)
+
+
+def test_the_lecture_affine_layer():
+    W, x = np.array([[0.1, 0.5], [-0.3, 0.8]]), np.array([0.2, 0.4])
+    J = agrees(lambda W: W @ x, W)
+    assert J.kind == "kronecker"
+    assert "one copy of a row of 2 numbers for each of 2 rows" in J.structure.text
+    batch = RNG.standard_normal((7, 4))
+    by_weights = agrees(lambda X, W: X @ W, batch, B, argnums=1)
+    by_inputs = agrees(lambda X, W: X @ W, batch, B, argnums=0)
+    assert by_weights.structure.text.endswith("block of 7 × 4 ⊗ I(2)")
+    assert by_inputs.structure.text.endswith("I(7) ⊗ block of 2 × 4")
+
+
+# ---- products and sums --------------------------------------------------------------------
+
+PARTS = {
+    "scale": lambda x: -2.0 * x,
+    "diagonal": lambda x: x**3,
+    "shift": lambda x: np.roll(x, 1, 0),
+    "reverse": lambda x: x[::-1],
+    "columns": lambda x: x[:, np.arange(x.shape[1]) // 2 * 1],
+    "padded": lambda x: np.concatenate([x[1:] ** 2, x[:1]]),
+    "centred": lambda x: x - np.sum(x, axis=0, keepdims=True) / 3,
+    "weights": lambda x: x @ np.cos(np.arange(x.shape[1] ** 2.0)).reshape((x.shape[1],) * 2),
+    "left": lambda x: np.sin(np.arange(x.shape[0] ** 2.0)).reshape((x.shape[0],) * 2) @ x,
+    "router": lambda x: np.where(x > 0, np.exp(x), 0.0),
+    "softmax": lambda x: np.exp(x) / np.sum(np.exp(x), axis=-1, keepdims=True),
+    "opaque": lambda x: np.cumsum(x, axis=0) ** 2,
+}
+SHAPES = [(3, 4), (1, 1), (5, 2), (0, 3)]
+
+
+@pytest.mark.parametrize("first", PARTS)
+@pytest.mark.parametrize("second", PARTS)
+def test_products_and_sums(first, second):
+    f, g = PARTS[first], PARTS[second]
+    for shape in SHAPES:
+        x = RNG.standard_normal(shape)
+        agrees(lambda x: g(f(x)), x)
+        agrees(lambda x: f(x) + g(x)[::-1], x)
+        agrees(lambda x: np.sum(f(x) * g(x), axis=1), x)
+
+
+def test_many_terms_are_written_out_once():
+    def steps(u):
+        for _ in range(4):
+            u = u + 0.1 * laplacian(u)
+        return u
+
+    J = agrees(steps, RNG.standard_normal((12, 12)))
+    assert J.nnz == 144 * 41  # all within four steps of the grid
+
+
+def test_lazy_where_nothing_else_fits(monkeypatch):
+    monkeypatch.setattr(tw.config, "dense_limit", 1000)
+    x = RNG.standard_normal(40)
+    J = tw.jacobian(lambda x: np.cumsum(x) ** 2, form="operator")(x)
+    monkeypatch.undo()
+    full = tw.jacobian(lambda x: np.cumsum(x) ** 2)(x)
+    assert J.kind == "lazy"
+    np.testing.assert_allclose(J @ x, full @ x)
+    np.testing.assert_allclose(J.T @ x, full.T @ x)
+    with pytest.raises(SizeLimitError, match="J @ v"):
+        J.tosparse()
+
+
+# ---- the op table -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+def test_op_table(case):
+    f, args = _on_variables(case, case.operands())
+    argnums = range(len(args))
+    try:
+        dense = flatten(tw.jacobian(f, argnums)(*args))[0]
+    except (UserError, TypeError, ValueError):
+        pytest.skip("no dense Jacobian")
+    found = flatten(tw.jacobian(f, argnums, form="sparse")(*args))[0]
+    for block, full in zip(found, dense, strict=True):
+        full = np.reshape(full, block.shape)
+        np.testing.assert_allclose(block.toarray(), full, rtol=1e-9, atol=1e-11)
+
+
+# ---- Hessians -----------------------------------------------------------------------------
+
+M = RNG.standard_normal((5, 5))
+HESSIANS = {
+    "quadratic": lambda x: 0.5 * x @ (M + M.T) @ x,
+    "sum of cubes": lambda x: np.sum(x**3),
+    "rosenbrock": rosenbrock,
+    "log-sum-exp": lambda x: np.log(np.sum(np.exp(x))),
+    "norm": np.linalg.norm,
+    "product": np.prod,
+    "neighbours": lambda x: np.sum(np.cos(np.diff(x))),
+    "entropy": lambda x: np.sum(x**2 * np.log(x**2)),
+    "network": lambda x: np.sum(np.tanh(M @ np.tanh(M @ x))),
+    "hinge": lambda x: np.sum(np.maximum(x, 0.0) ** 2),
+    "arrow": lambda x: np.sum(x[0] * x[1:] ** 2),
+}
+
+
+@pytest.mark.parametrize("name", HESSIANS)
+def test_hessians(name):
+    H = agrees(HESSIANS[name], X, order=2)
+    assert H.symmetric
+    assert str(H.structure).startswith(("symmetric", "zero"))
+
+
+def test_hessian_of_rosenbrock_is_tridiagonal():
+    H = tw.hessian(rosenbrock, form="sparse")(RNG.standard_normal(1000))
+    assert H.nnz == 3 * 1000 - 2
+    assert H.has_sorted_indices
+
+
+# ---- the form of the answer ---------------------------------------------------------------
 
 
 def test_sparse_is_a_csr_array_of_the_flattened_sizes():
-    def f(x):
-        return np.outer(x, x[:2]) ** 2
-
-    found = tw.jacobian(f, form="sparse")(X)
+    found = tw.jacobian(lambda x: np.outer(x, x[:2]) ** 2, form="sparse")(X)
     assert isinstance(found, sparse.csr_array)
-    np.testing.assert_allclose(found.toarray(), tw.jacobian(f)(X).reshape(10, 5))
+    assert found.shape == (10, 5)
+    assert tw.jacobian(np.sin, form="sparse")(X.astype(np.float32)).dtype == np.float32
 
 
-def test_sparse_hessian_and_trees():
+def test_trees_give_trees_of_blocks():
     def f(p):
         return np.sum(p["a"] ** 3) * p["b"]
 
@@ -33,8 +222,55 @@ def test_sparse_hessian_and_trees():
             np.testing.assert_allclose(found[i][j].toarray(), dense[i][j].reshape(m, n))
 
 
+def test_patterns_hold_for_all_values_or_for_this_point():
+    def f(x):
+        return np.where(x > 0, x**2, 0.0)
+
+    x = np.array([1.0, -1.0, 2.0])
+    assert tw.jacobian(f, form="sparse")(x).nnz == 3
+    assert tw.jacobian(f, form="sparse", pattern="local")(x).nnz == 2
+    assert tw.jacobian(f, form="operator", pattern="local")(x).nnz == 2
+
+
+def test_zeros_of_branches_not_taken_stay_zeros():
+    def f(x):
+        return np.sqrt(np.where(x > 0, x, 0.0))
+
+    x = np.array([4.0, -1.0])
+    np.testing.assert_array_equal(tw.jacobian(f, form="sparse")(x).toarray(), [[0.25, 0], [0, 0]])
+    J = tw.jacobian(f, form="operator")(x)
+    np.testing.assert_array_equal(J @ np.ones(2), [0.25, 0.0])
+    np.testing.assert_array_equal(J.T @ np.ones(2), [0.25, 0.0])
+
+
+def test_nan_is_where_it_belongs():
+    x = np.array([1.0, np.nan, 2.0])
+    found = tw.jacobian(lambda x: x**2, form="sparse")(x).toarray()
+    assert np.isnan(found[1, 1])
+    assert np.isnan(found).sum() == 1
+
+
+def test_an_operator_does_not_follow_later_writes():
+    x, w = X.copy(), X.copy()
+    J = tw.jacobian(lambda x: x * x * w, form="operator")(x)
+    before = J.todense()
+    x[:] = 0
+    w[:] = 0
+    np.testing.assert_array_equal(J.todense(), before)
+
+
+def test_complex_blocks():
+    z = X + 1j
+    J = tw.jacobian(lambda z: z**2 * z[0], form="operator")(z)
+    full = tw.jacobian(lambda z: z**2 * z[0])(z)
+    np.testing.assert_allclose(J.todense(), full)
+    np.testing.assert_allclose(J @ z, full @ z)
+    np.testing.assert_allclose(J.T @ z, full.T @ z)
+    np.testing.assert_allclose(J.H @ z, full.conj().T @ z)
+
+
 def test_unknown_forms_and_patterns_are_named():
-    with pytest.raises(ValueError, match="dense, sparse"):
+    with pytest.raises(ValueError, match="dense, sparse, operator"):
         tw.jacobian(np.sin, form="banded")
     with pytest.raises(ValueError, match="global, local"):
         tw.hessian(np.sin, pattern="here")

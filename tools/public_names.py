@@ -9,7 +9,7 @@ from typing import Any
 import thalweg as tw
 
 GROUPS = {
-    "Derivatives": "grad value_and_grad vjp jvp jacobian hessian hvp",
+    "Derivatives": "grad value_and_grad vjp jvp jacobian hessian Jacobian hvp",
     "Around functions": "compile Compiled vmap implicit remat detach primitive",
     "Seeing": "trace Trace audit",
     "Checking": "check_grads check_gradient check_primitive",

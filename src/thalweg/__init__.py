@@ -44,12 +44,14 @@ if TYPE_CHECKING:  # loaded by __getattr__ when first used
     from thalweg.api_compile import Compiled, compile
     from thalweg.api_implicit import implicit
     from thalweg.execute.native.cache import cache_info, clear_cache
+    from thalweg.jacobian.operator import Jacobian
     from thalweg.report.audit import audit
     from thalweg.report.trace import Trace, trace
     from thalweg.testing import check_gradient, check_grads, check_primitive
 
 __all__ = [
     "Compiled",
+    "Jacobian",
     "Trace",
     "audit",
     "cache_info",
@@ -86,6 +88,7 @@ __version__ = "0.1.0"
 # SciPy takes longer than all the rest; reports and checks are for looking, not for running.
 _LAZY = {
     "Compiled": "thalweg.api_compile",
+    "Jacobian": "thalweg.jacobian.operator",
     "Trace": "thalweg.report.trace",
     "audit": "thalweg.report.audit",
     "cache_info": "thalweg.execute.native.cache",

@@ -39,7 +39,7 @@ from thalweg.transforms.forward import forward
 from thalweg.transforms.reverse import live_nodes, reverse
 from thalweg.tree import unflatten
 
-__all__ = ["FORMS", "LOADERS", "Blocks", "hessian", "jacobian"]
+__all__ = ["FORMS", "LOADERS", "Blocks", "block_dtype", "hessian", "jacobian"]
 
 #: Called when a form other than dense is first asked for: it imports the module that enters them
 #: into `FORMS` (and SciPy with it). The package's `__init__` fills it.
@@ -74,9 +74,10 @@ def jacobian(
         A NumPy function; its output may be an array or a tree of arrays.
     argnums : int or sequence of int
         Positional arguments to differentiate: arrays, floats, or trees of them.
-    form : {"dense", "sparse"}
+    form : {"dense", "sparse", "operator"}
         ``"sparse"`` gives each block as a ``scipy.sparse.csr_array`` of the flattened sizes,
-        with the entries that can be other than zero.
+        with the entries that can be other than zero; ``"operator"`` as a `Jacobian`, a SciPy
+        ``LinearOperator`` in the form of its structure. Neither fills in zeros.
     pattern : {"global", "local"}
         Which entries a sparse form has: those that can be other than zero at any point of the
         same shapes (both branches of a ``where`` count), or those that are so at this one.
@@ -214,7 +215,7 @@ class Blocks:
             rows = []
             for i, x in enumerate(self.inputs):
                 if type(out) is not Node or out not in self.live:
-                    blocks[k, i] = np.zeros(out.shape + x.shape, _dtype(out, x))[()]
+                    blocks[k, i] = np.zeros(out.shape + x.shape, block_dtype(out, x))[()]
                 elif self._by_columns(out, x):
                     columns.setdefault(i, []).append(k)
                 else:
@@ -275,7 +276,7 @@ class Blocks:
         ends = [self.inputs[i] for i in wanted]
         for i, x, rows in zip(wanted, ends, self._over_basis(seeds, pulled, ends), strict=True):
             block = np.reshape(rows, out.shape + x.shape)
-            blocks[k, i] = self._own(block, _dtype(out, x))
+            blocks[k, i] = self._own(block, block_dtype(out, x))
 
     def _push_columns(self, i: int, wanted: list[int], blocks: dict[tuple[int, int], Any]) -> None:
         """Blocks of input i by pushing its basis vectors forward."""
@@ -295,7 +296,7 @@ class Blocks:
             ndim = len(out.shape)
             turned = np.transpose(columns, (*range(1, ndim + 1), 0))
             block = np.reshape(turned, out.shape + x.shape)
-            blocks[k, i] = self._own(block, _dtype(out, x))
+            blocks[k, i] = self._own(block, block_dtype(out, x))
 
     def _own(self, block: Any, dtype: np.dtype[Any]) -> Any:
         if type(block) is Node:
@@ -393,20 +394,21 @@ def _nbytes(value: Any) -> int:
     return sum(map(_nbytes, value)) if isinstance(value, tuple) else int(value.nbytes)
 
 
-def _dtype(out: Any, x: Any) -> np.dtype[Any]:
+def block_dtype(out: Any, x: Any) -> np.dtype[Any]:
     """The dtype of a block; an integer output has a zero block of the input's."""
     return x.dtype if out.dtype.kind not in "fc" else np.result_type(out.dtype, x.dtype)
 
 
 def _refuse_too_big(outputs: Sequence[Any], inputs: Sequence[Any]) -> None:
-    total = sum(out.size * x.size * _dtype(out, x).itemsize for out in outputs for x in inputs)
+    total = sum(out.size * x.size * block_dtype(out, x).itemsize for out in outputs for x in inputs)
     if total <= config.dense_limit:
         return
     rows, columns = sum(x.size for x in outputs), sum(x.size for x in inputs)
     raise SizeLimitError(
         f"the dense result would be {rows:,} x {columns:,}, {bytes_text(total)}; "
         f"thalweg.config.dense_limit is {bytes_text(config.dense_limit)}.\n"
-        '  form="sparse" gives only the entries that can be other than zero.\n'
+        '  form="sparse" gives only the entries that can be other than zero, form="operator" a '
+        "linear\n  operator in the form of the structure.\n"
         "  Products with it need no such array: thalweg.vjp (row times Jacobian), thalweg.jvp "
         "(Jacobian times column), thalweg.hvp (Hessian times vector)."
     )

@@ -1,43 +1,207 @@
-"""`form="sparse"`: the blocks of a Jacobian or Hessian as SciPy arrays."""
+"""`form="sparse"` and `form="operator"`: Jacobians and Hessians in the form of their structure."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import sparse
 
 from thalweg.api import Function, argument_positions, grad, is_single, tree_of
-from thalweg.api_dense import FORMS, Blocks
-from thalweg.errors import TracingError
+from thalweg.api_dense import FORMS, Blocks, block_dtype
+from thalweg.errors import SizeLimitError, TracingError
+from thalweg.graph.node import Node
+from thalweg.jacobian.accumulate import accumulate
+from thalweg.jacobian.index_map import columns_of
+from thalweg.jacobian.operator import Jacobian, Lazy
+from thalweg.jacobian.terms import Factor, Term, UnstructuredError
+from thalweg.optimise.stabilise import stable_forms
 from thalweg.tracing import Run, run
+from thalweg.transforms.forward import forward
+from thalweg.transforms.reverse import live_nodes, reverse
 from thalweg.tree import unflatten
 
 __all__: list[str] = []
 
 
-def _sparse(f: Function, argnums: Any, pattern: str, order: int) -> Callable[..., Any]:
-    function = f if order == 1 else grad(f, argnums)
-    single = is_single(argnums)
+class _Walk(NamedTuple):
+    """What stands between the inputs and outputs of a run."""
 
-    @functools.wraps(f)
-    def differentiated(*args: Any, **kwargs: Any) -> Any:
-        traced = run(function, args, kwargs, argument_positions(argnums, args, f))
-        _refuse_nested(traced)
-        blocks = Blocks(traced, prefer_forward=order == 2).all()
-        rows = []
-        for k, out in enumerate(traced.outputs):
-            row = [_csr(blocks[k, i], np.size(out), x.size) for i, x in enumerate(traced.inputs)]
-            rows.append(tree_of(traced, row, single))
-        return unflatten(traced.out_structure, rows)
-
-    return differentiated
+    outputs: list[Any]
+    order: list[Node]
+    live: set[Node]
+    replacements: Mapping[Node, Node]
 
 
-def _csr(block: Any, m: int, n: int) -> Any:
-    return sparse.csr_array(np.reshape(block, (m, n)))
+def _walk(traced: Run) -> _Walk:
+    outputs = [x if type(x) is Node else np.asarray(x) for x in traced.outputs]
+    nodes = [x for x in outputs if type(x) is Node]
+    order, live = live_nodes(nodes, traced.inputs, {}, traced.nested)
+    return _Walk(outputs, order, live, stable_forms(order, live))
+
+
+def _terms(traced: Run, walk: _Walk, as_graph: bool) -> dict[tuple[int, int], list[Term]]:
+    """The terms of each block.
+
+    Raises
+    ------
+    UnstructuredError
+        Where they are not known.
+    """
+    nodes = [x for x in walk.outputs if type(x) is Node]
+    blocks: dict[tuple[int, int], list[Term]] = {}
+    for i, x in enumerate(traced.inputs):
+        found = iter(
+            accumulate(
+                x,
+                nodes,
+                as_graph=as_graph,
+                replacements=walk.replacements,
+                order=walk.order,
+                live=walk.live,
+            )
+        )
+        for k, out in enumerate(walk.outputs):
+            blocks[k, i] = next(found) if type(out) is Node else []
+    return blocks
+
+
+def _operators(traced: Run, pattern: str, order: int) -> dict[tuple[int, int], Jacobian]:
+    """Each block as an operator: from terms, else from a dense block, else a lazy product."""
+    walk = _walk(traced)
+    dense: dict[tuple[int, int], Any] = {}
+    reason = ""
+    terms: dict[tuple[int, int], list[Term]] = {}
+    try:
+        terms = _terms(traced, walk, as_graph=False)
+        if _has_nan(terms):
+            # Where 0 · inf arises, the dense form tells zeros that are structural from others.
+            reason = "NaN on the way"
+    except UnstructuredError as error:
+        reason = str(error)
+    if reason:
+        with contextlib.suppress(SizeLimitError):
+            dense = Blocks(traced, prefer_forward=order == 2).all()
+    own = _owner(traced, walk)
+    made = {}
+    for k, out in enumerate(walk.outputs):
+        for i, x in enumerate(traced.inputs):
+            shape = (out.size, x.size)
+            dtype = block_dtype(out, x)
+            options: dict[str, Any] = {
+                "symmetric": order == 2 and k == i,
+                "local": pattern == "local",
+            }
+            if (k, i) in dense:
+                parts = _of_dense(np.reshape(dense[k, i], shape), out.shape)
+                made[k, i] = Jacobian(parts, shape, dtype, reason=reason, **options)
+            elif terms:
+                made[k, i] = Jacobian(own(terms[k, i]), shape, dtype, **options)
+            else:
+                lazy = _lazy(traced, walk, k, i)
+                made[k, i] = Jacobian((), shape, dtype, lazy=lazy, reason=reason, **options)
+    return made
+
+
+def _root(array: Any) -> Any:
+    while isinstance(getattr(array, "base", None), np.ndarray):
+        array = array.base
+    return array
+
+
+def _owner(traced: Run, walk: _Walk) -> Callable[[list[Term]], list[Term]]:
+    """What makes terms independent of arrays that the caller may write to later."""
+    theirs = [x.value for x in traced.inputs]
+    theirs += [x for node in walk.order for x in node.operands if isinstance(x, np.ndarray)]
+    roots = {id(_root(x)) for x in theirs}
+
+    def own(terms: list[Term]) -> list[Term]:
+        return [
+            term._replace(
+                factors=tuple(
+                    Factor(np.array(f.values), f.routed) if id(_root(f.values)) in roots else f
+                    for f in term.factors
+                )
+            )
+            for term in terms
+        ]
+
+    return own
+
+
+def _has_nan(terms: Mapping[Any, Sequence[Term]]) -> bool:
+    return any(
+        bool(np.isnan(np.sum(f.values)))
+        for parts in terms.values()
+        for term in parts
+        for f in (*term.factors, Factor(np.asarray(term.scale)))
+    )
+
+
+def _of_dense(block: Any, shape: tuple[int, ...]) -> list[Term]:
+    m, n = block.shape
+    if not m * n or not np.any(block):
+        return []
+    columns = columns_of((n,)).viewed(
+        lambda a: np.broadcast_to(a.reshape((n,) + (1,) * len(shape)), (n, *shape))
+    )
+    return [Term(columns, 1, 1.0, (Factor(np.reshape(block.T, (n, *shape))),))]
+
+
+def _lazy(traced: Run, walk: _Walk, k: int, i: int) -> Lazy:
+    """Products by one pass over the graph each."""
+    out, x = walk.outputs[k], traced.inputs[i]
+    rest: dict[str, Any] = {
+        "as_graph": False,
+        "replacements": walk.replacements,
+        "order": walk.order,
+        "live": walk.live,
+    }
+
+    def push(v: Any) -> Any:
+        t = np.reshape(v, x.shape).astype(x.dtype)[()]
+        (found,) = forward([out], [x], [t], **rest) if type(out) is Node else [None]
+        return np.zeros(out.size) if found is None else np.reshape(found, -1)
+
+    def pull(u: Any) -> Any:
+        c = np.reshape(u, out.shape).astype(out.dtype)[()]
+        (found,) = reverse([out], [c], [x], **rest) if type(out) is Node else [None]
+        return np.zeros(x.size) if found is None else np.reshape(found, -1)
+
+    return Lazy(push, pull)
+
+
+# ---- forms --------------------------------------------------------------------------------
+
+
+def _form(give: Callable[[Jacobian], Any]) -> Callable[..., Callable[..., Any]]:
+    """A form from what it makes of each block."""
+
+    def make(f: Function, argnums: Any, pattern: str, order: int) -> Callable[..., Any]:
+        function = f if order == 1 else grad(f, argnums)
+        single = is_single(argnums)
+
+        @functools.wraps(f)
+        def differentiated(*args: Any, **kwargs: Any) -> Any:
+            positions = argument_positions(argnums, args, f)
+            traced = run(function, args, kwargs, positions)
+            _refuse_nested(traced)
+            blocks = _operators(traced, pattern, order)
+            if any(block.kind == "lazy" for block in blocks.values()):  # they keep the graph
+                blocks = _operators(
+                    run(function, args, kwargs, positions, copy=True), pattern, order
+                )
+            rows = []
+            for k in range(len(traced.outputs)):
+                row = [give(blocks[k, i]) for i in range(len(traced.inputs))]
+                rows.append(tree_of(traced, row, single))
+            return unflatten(traced.out_structure, rows)
+
+        return differentiated
+
+    return make
 
 
 def _refuse_nested(traced: Run) -> None:
@@ -48,4 +212,5 @@ def _refuse_nested(traced: Run) -> None:
         )
 
 
-FORMS["sparse"] = _sparse
+FORMS["sparse"] = _form(lambda block: block.tosparse())
+FORMS["operator"] = _form(lambda block: block)
