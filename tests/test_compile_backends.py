@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
 import time
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ import pytest
 import thalweg as tw
 from thalweg.compiled import backends
 from thalweg.compiled.backends import Tiered
+from thalweg.compiled.collector import paused
 from thalweg.errors import NativeUnavailableWarning
 from thalweg.execute.executor import Interpreter, KernelReport
 from thalweg.execute.native.program import Program
@@ -151,3 +154,43 @@ def test_warnings_of_numpy_come_from_the_trace_only():
     with pytest.warns(RuntimeWarning, match="divide"):
         compiled(np.zeros(2))
     np.testing.assert_array_equal(compiled(np.zeros(2)), np.inf)
+
+
+def test_no_search_for_cycles_while_a_graph_is_made() -> None:
+    """Neither in the trace nor after it; what was set before comes back, also after an error."""
+    seen = []
+
+    def f(x: Any) -> Any:
+        seen.append(gc.isenabled())
+        return x * 2.0
+
+    compiled = tw.compile(f)
+    compiled(np.ones(3))
+    assert seen == [False]
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        compiled(np.ones(4))
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+
+    def failing(x: Any) -> Any:
+        raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError, match="no"):
+        tw.compile(failing)(np.ones(3))
+    assert gc.isenabled()
+
+
+def test_many_new_objects_are_old_after_a_pause() -> None:
+    """They are not searched once more, and cycles among them still are found."""
+    gc.collect()
+    with paused():
+        kept: list[Any] = [[] for _ in range(200_000)]
+        kept.append(kept)
+    assert gc.get_count()[0] < 50_000
+    assert gc.isenabled()
+    assert not gc.get_freeze_count()
+    del kept
+    assert gc.collect() >= 200_000

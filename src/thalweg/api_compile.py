@@ -20,6 +20,7 @@ import numpy as np
 
 from thalweg.compiled.backends import BACKENDS, Tiered, executor_of
 from thalweg.compiled.causes import cause_of, often
+from thalweg.compiled.collector import paused
 from thalweg.compiled.entry import chain
 from thalweg.compiled.inplace import check_positions, match_results, targets
 from thalweg.compiled.record import Cause, Family, Record
@@ -141,7 +142,8 @@ class Compiled:
                 if found is not _NONE:
                     return found
             begin = time.perf_counter()
-            record, results = self._record(call, places, changed)
+            with paused():
+                record, results = self._record(call, places, changed)
             self._times.append((begin, time.perf_counter()))
             warning = (
                 None

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import atexit
-import contextlib
-import gc
 import os
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from thalweg.config import config
@@ -27,29 +25,10 @@ BACKENDS = ("native", "numpy")
 _PATIENCE = 10.0
 
 
-@contextlib.contextmanager
-def _no_collection() -> Iterator[None]:
-    """Python's search for cycles stays out: a large graph would be searched many times."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
-
-
 def executor_of(
     graph: Graph, inplace: Mapping[int, int], backend: str, threads: int | None
 ) -> Executor:
     """What runs `graph` (with values), whose outputs `inplace` maps to inputs: memory they take."""
-    with _no_collection():
-        return _executor_of(graph, inplace, backend, threads)
-
-
-def _executor_of(
-    graph: Graph, inplace: Mapping[int, int], backend: str, threads: int | None
-) -> Executor:
     if backend == "numpy":
         return Interpreter(optimise(graph).without_values(), inplace, 'backend="numpy"')
     reason = jit.available()

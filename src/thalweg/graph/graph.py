@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -60,27 +61,22 @@ class Graph(NamedTuple):
         Constants and the answers of guards keep their values; a guard on a constant says nothing.
         """
         slim: dict[Node, Node] = {}
+        specs: dict[Any, Spec] = {}
 
         def operand(x: Any) -> Any:
-            if type(x) is not Node:
-                return x
-            return slim.get(x, x.value)
+            return slim.get(x, x.value) if type(x) is Node else x
 
         for node in self.inputs:
-            slim[node] = Node(node.primitive, (), {}, _spec(node.value), node.active, node.origin)
+            spec = _spec(node.value, specs)
+            slim[node] = Node(node.primitive, (), {}, spec, node.active, node.origin)
         for node in self.nodes:
-            slim[node] = Node(
-                node.primitive,
-                tuple(operand(x) for x in node.operands),
-                node.params,
-                _spec(node.value),
-                node.active,
-                node.origin,
-            )
+            operands = tuple([operand(x) for x in node.operands])
+            spec = _spec(node.value, specs)
+            slim[node] = Node(node.primitive, operands, node.params, spec, node.active, node.origin)
         return Graph(
-            tuple(slim[x] for x in self.inputs),
-            tuple(slim[x] for x in self.nodes),
-            tuple(operand(x) for x in self.outputs),
+            tuple([slim[x] for x in self.inputs]),
+            tuple([slim[x] for x in self.nodes]),
+            tuple([operand(x) for x in self.outputs]),
             tuple(
                 Guard(slim[node], answer, origin)
                 for node, answer, origin in self.guards
@@ -89,10 +85,15 @@ class Graph(NamedTuple):
         )
 
 
-def _spec(value: Any) -> Any:
+def _spec(value: Any, known: dict[Any, Spec]) -> Any:
+    """Shape and dtype of a value (of each, where there are several); equal ones are one object."""
     if isinstance(value, tuple) and not isinstance(value, Spec):
-        return tuple(_spec(part) for part in value)
-    return Spec(value.shape, value.dtype)
+        return tuple([_spec(part, known) for part in value])
+    key = value.shape, value.dtype
+    spec = known.get(key)
+    if spec is None:
+        spec = known[key] = Spec(*key)
+    return spec
 
 
 def between(
@@ -122,13 +123,15 @@ def between(
             captured[node] = None
             continue
         seen.add(node)
-        stack.extend(x for x in node.operands if type(x) is Node)
+        stack += [x for x in node.operands if type(x) is Node and x not in seen]
     dependent = set(ends)
     nodes = []
-    for node in sorted(seen, key=lambda node: node.sequence):
-        if any(type(x) is Node and x in dependent for x in node.operands):
-            dependent.add(node)
-            nodes.append(node)
+    for node in sorted(seen, key=operator.attrgetter("sequence")):
+        for x in node.operands:
+            if type(x) is Node and x in dependent:
+                dependent.add(node)
+                nodes.append(node)
+                break
     return Graph(tuple(inputs), tuple(nodes), tuple(outputs), guards, tuple(captured))
 
 

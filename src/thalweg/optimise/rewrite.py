@@ -36,6 +36,7 @@ def rewrite(graph: Graph, rule: Rule) -> Graph:
     newest = max((node.sequence for node in graph.nodes), default=0)
 
     def enter(node: Node) -> None:
+        """Make `node` part of the graph, and what was made below it."""
         stack = [node]
         while stack:
             top = stack[-1]

@@ -28,6 +28,8 @@ __all__ = ["algebra", "simplify"]
 
 #: Python's numbers take the dtype of what they meet.
 _WEAK = (bool, int, float, complex)
+#: Through which `where` sees what it takes under its mask.
+_MASKED = frozenset((WHERE, MULTIPLY))
 
 
 def simplify(graph: Graph) -> Graph:
@@ -241,7 +243,7 @@ def _holds(wide: np.dtype[Any], narrow: np.dtype[Any]) -> bool:
 def _where(node: Node) -> Any:
     """where(m, a, a) = a, of a mask within the same mask, of a product with the mask."""
     mask, x, y = node.operands
-    if x is y or _same_number(x, y):
+    if x is y or (type(x) is not Node and _same_number(x, y)):
         return _like(node, x)
     chosen = _constant(mask)
     if chosen is not None:
@@ -270,17 +272,17 @@ def _under(node: Node, mask: Any, holds: bool, x: Any) -> Any:
 
     where(m, a, b) is a or b there, and a · m (the local gradient of a router) is a · 1.
     """
-    if type(x) is not Node or x.dtype != node.dtype:
+    if type(x) is not Node or x.primitive not in _MASKED or x.dtype != node.dtype:
         return x
-    if is_gate(x, "where"):
+    if x.primitive is WHERE:
         known = _is_mask(mask, holds, x.operands[0])
         if known is not None:
             chosen = x.operands[1 if known else 2]
             return chosen if _same_kind(node, chosen) else x
-    if is_gate(x, "multiply"):
-        for c, factor in (x.operands, x.operands[::-1]):
-            if type(c) is Node and c.dtype == x.dtype and _is_mask(mask, holds, factor):
-                return c
+        return x
+    for c, factor in (x.operands, x.operands[::-1]):
+        if type(c) is Node and c.dtype == x.dtype and _is_mask(mask, holds, factor):
+            return c
     return x
 
 
@@ -345,7 +347,9 @@ def _not_equal(node: Node) -> Any:
 def _unstretched(node: Node) -> Any:
     """An operand that is broadcast beforehand, where the operation does so by itself."""
     for i, x in enumerate(node.operands):
-        if not is_gate(x, "broadcast_to") or (i == 1 and node.primitive.name in EXPONENTS):
+        if type(x) is not Node or x.primitive is not BROADCAST_TO:
+            continue
+        if i == 1 and node.primitive.name in EXPONENTS:
             continue
         operands = (*node.operands[:i], x.operands[0], *node.operands[i + 1 :])
         if _shapes_give(node, *operands):

@@ -56,19 +56,13 @@ class Builder:
             for x in args:
                 if x.kind[:3] == "raw":
                     raise NoLowering(f"{x.dtype} runs in NumPy")
-        typed = (type(data), math.copysign(1.0, data)) if isinstance(data, float) else type(data)
-        key = (
-            op,
-            tuple([x.serial for x in args]),
-            typed,
-            repr(data) if data != data else data,
-            shape,
-            kind,
-        )
+        key: Any = (op, tuple(args), type(data), data, shape, kind)
+        if isinstance(data, float):  # NaN is itself, and −0 is not 0
+            key = (*key[:3], repr(data), shape, kind)
         known = self._known.get(key)
         if known is None:
             self._count += 1
-            known = self._known[key] = Tensor(op, tuple(args), data, shape, kind, self._count)
+            known = self._known[key] = Tensor(op, key[1], data, shape, kind, self._count)
         return known
 
     def const(self, value: Any, kind: str, shape: Sequence[int] = ()) -> Tensor:
@@ -109,15 +103,23 @@ class Builder:
         """
         if not knows(name, args[-1].kind):
             raise NoLowering(f"{name} of {args[-1].dtype} has no native code")
-        first = args[0].shape
-        if shape is not None:
-            full = tuple(shape)
-        elif all(x.shape == first for x in args):
-            full = first
-        else:
-            full = np.broadcast_shapes(*[x.shape for x in args])
-        # A position costs nothing: it is counted where it is used, over the whole index space.
-        args = tuple(
+        full = args[0].shape if shape is None else tuple(shape)
+        for x in args:
+            if x.shape != full:
+                if shape is None:
+                    full = np.broadcast_shapes(*[x.shape for x in args])
+                args = self._aligned(args, full)
+                break
+        kind = args[-1].kind
+        if name in COMPARISONS or name in PREDICATES:
+            kind = "i1"
+        elif name.startswith("cast to "):
+            kind = name[8:]
+        return self.make("map", args, name, full, kind)
+
+    def _aligned(self, args: tuple[Tensor, ...], full: Shape) -> tuple[Tensor, ...]:
+        """A position costs nothing: it is counted where it is used, over the whole index space."""
+        return tuple(
             [
                 self.iota(full, len(full) - x.ndim + x.data, x.kind)
                 if x.op == "iota" and x.shape != full
@@ -125,12 +127,6 @@ class Builder:
                 for x in args
             ]
         )
-        kind = args[-1].kind
-        if name in COMPARISONS or name in PREDICATES:
-            kind = "i1"
-        elif name.startswith("cast to "):
-            kind = name[8:]
-        return self.make("map", args, name, full, kind)
 
     def reduce(self, how: str, x: Tensor, axes: Sequence[int], keepdims: bool = False) -> Tensor:
         """add, mul, max, min, or, and over `axes` (negative ones count from the end)."""

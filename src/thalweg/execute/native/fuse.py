@@ -11,6 +11,7 @@ An index space is the shape without axes of size 1, so that (n, 1) and (n,) are 
 from __future__ import annotations
 
 import heapq
+import operator
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -39,6 +40,7 @@ TAPED = 5000
 #: A map is computed a second time, rather than stored, up to so many instructions.
 _AGAIN = 8
 _INLINE = frozenset(("map", "gather", "iota"))
+_serial = operator.attrgetter("serial")
 _STORED = frozenset(("input", "reduce", "matmul", "scatter", "assemble", "opaque", "part"))
 
 
@@ -75,9 +77,12 @@ class Loop:
         if self._accesses is not None:
             return self._accesses
         found = {}
-        for t in self.inlined:
+        inlined = self.inlined
+        for t in inlined:
             for i, x in enumerate(t.args):
-                if not ((t.op == "gather" and i == 0) or self._in_register(x)):
+                if x in inlined or self._in_register(x):
+                    continue
+                if t.op != "gather" or i:
                     found[t, i] = operand_access(x, t.shape)
         for k, root in enumerate(self.roots):
             if not self._in_register(root.value):
@@ -97,7 +102,7 @@ class Loop:
 
     def body(self) -> list[Tensor]:
         """The inlined tensors in topological order."""
-        return sorted(self.inlined, key=lambda t: t.serial)
+        return sorted(self.inlined, key=_serial)
 
 
 class Other:
@@ -140,10 +145,12 @@ class _Fuser:
             if t in seen:
                 continue
             seen.add(t)
-            stack.extend(t.args)
+            stack += [x for x in t.args if x not in seen]
             if t.op in _STORED:
                 must.add(t)
             for i, x in enumerate(t.args):
+                if t.op == "map" and x.shape == t.shape and x.op != "view":
+                    continue  # in a register of the same loop
                 if t.op == "view":
                     if same_entries(t) is None:
                         must.add(x)
@@ -159,7 +166,7 @@ class _Fuser:
                         must.add(inner)
                 elif t.op != "opaque" or inner.op != "const":
                     must.add(inner)
-        self.order = sorted(seen, key=lambda t: t.serial)
+        self.order = sorted(seen, key=_serial)
         return must
 
     def run(self) -> list[Stage]:
@@ -247,8 +254,10 @@ class _Fuser:
         known = {} if self.tape is None else self.tape.inlined
         stack = [value]
         while stack:
-            x = through(stack.pop())
-            if is_scalar_const(x) or x in new:
+            x = stack.pop()
+            if x.op == "view":
+                x = through(x)
+            if x in new or (x.op == "const" and is_scalar_const(x)):
                 continue
             if x in known:
                 shared[x] = None
@@ -385,7 +394,7 @@ class _Fuser:
             return list(inlined)
         # From the result down: what is read from memory needs none of its operands.
         costs: dict[Tensor, int] = {}
-        for t in sorted(inlined, key=lambda t: t.serial):
+        for t in sorted(inlined, key=_serial):
             costs[t] = _weight(t) + sum(costs.get(through(x), 0) for x in t.args)
         candidates = set(elsewhere)
         order = sorted(inlined, key=lambda t: -t.serial)

@@ -108,12 +108,14 @@ class _Lowerer(Builder):
         """Lower nodes in order; what they depend on is in `values`, and they come to it."""
         for node in nodes:
             # A node of several outputs is known as a tuple: picking one needs no code.
-            first = node.operands[0] if node.primitive.name == "item" else None
-            parts = values.get(first) if type(first) is Node else None
-            if isinstance(parts, tuple):
-                values[node] = parts[node.params["index"]]
-                continue
-            rule = node.primitive.lower
+            primitive = node.primitive
+            if primitive.name == "item":
+                first = node.operands[0]
+                parts = values.get(first) if type(first) is Node else None
+                if isinstance(parts, tuple):
+                    values[node] = parts[node.params["index"]]
+                    continue
+            rule = primitive.lower
             if isinstance(rule, str):
                 values[node] = self._opaque(node, rule, values)
                 continue

@@ -8,6 +8,7 @@ functions that occur, not with the graph.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -38,7 +39,8 @@ class Tape(NamedTuple):
     Attributes
     ----------
     slots : dict
-        The slot of each number that is computed, and of each place in memory that is read.
+        The slot of each number that is computed or constant, and of each place in memory that is
+        read.
     constants : array of uint8
         What the first slots hold.
     codes : list
@@ -63,37 +65,23 @@ def make_tape(loop: Loop) -> Tape | None:
     """The tape of a loop, or None where straight-line code is better."""
     if loop.space or len(loop.inlined) < LONG:
         return None
-    slots: dict[object, int] = {}
-    numbers: list[bytes] = []
-
-    def slot_of(t: Tensor, i: int, x: Tensor) -> int:
-        key: object
-        if is_scalar_const(x):
-            raw = np.asarray(x.data, dtype_of(x.kind)).tobytes().ljust(_SLOT, b"\0")
-            key = (raw, x.kind)
-            if key not in slots:
-                slots[key] = len(numbers)
-                numbers.append(raw)
-            return slots[key]
-        access = loop.accesses().get((t, i))
-        key = through(x) if access is None else (access.base, access.offset)
-        return slots[key]
-
     body = loop.body()
-    for t in body:
-        for i, x in enumerate(t.args):
-            if is_scalar_const(x):
-                slot_of(t, i, x)
-    for k, root in enumerate(loop.roots):
-        if is_scalar_const(root.value):
-            slot_of(root.target, -1 - k, root.value)
-    for access in loop.accesses().values():
-        slots.setdefault((access.base, access.offset), len(slots))
+    slots: dict[object, int] = {}
+    known: dict[tuple[bytes, str], int] = {}
+    for x in (*(x for t in body for x in t.args), *(root.value for root in loop.roots)):
+        if x not in slots and is_scalar_const(x):
+            raw = np.asarray(x.data, dtype_of(x.kind)).tobytes().ljust(_SLOT, b"\0")
+            slots[x] = known.setdefault((raw, x.kind), len(known))
+    size = len(known)
+    accesses = loop.accesses()
+    for access in accesses.values():
+        if slots.setdefault((access.base, access.offset), size) == size:
+            size += 1
     # Depth in the graph; what is equally deep does not depend on each other.
     depth: dict[Tensor, int] = {}
     groups: dict[tuple[int, _Code], list[Tensor]] = {}
     for t in body:
-        level = 1 + max((depth.get(through(x), 0) for x in t.args), default=0)
+        level = 1 + max([depth.get(x if x in depth else through(x), 0) for x in t.args], default=0)
         depth[t] = level
         code = (t.data, tuple([x.kind for x in t.args]), t.kind)
         groups.setdefault((level, code), []).append(t)
@@ -101,19 +89,24 @@ def make_tape(loop: Loop) -> Tape | None:
     runs: list[tuple[int, int, int, int]] = []
     operands: list[int] = []
     for (_, code), members in sorted(groups.items(), key=lambda item: item[0][0]):
-        first = len(slots)
-        for t in members:
-            slots[t] = len(slots)
-        runs.append((codes.setdefault(code, len(codes)), len(members), len(operands), first))
+        runs.append((codes.setdefault(code, len(codes)), len(members), len(operands), size))
+        slots.update(zip(members, itertools.count(size)))
+        size += len(members)
         for i in range(len(code[1])):
-            operands += [slot_of(t, i, t.args[i]) for t in members]
+            for t in members:
+                x = t.args[i]
+                slot = slots.get(x)
+                if slot is None:
+                    read = accesses.get((t, i))
+                    slot = slots[through(x) if read is None else (read.base, read.offset)]
+                operands.append(slot)
     return Tape(
         slots,
-        np.frombuffer(b"".join(numbers) or b"\0" * _SLOT, np.uint8),
+        np.frombuffer(b"".join([raw for raw, _ in known]) or b"\0" * _SLOT, np.uint8),
         list(codes),
         np.array(runs, np.int64),
         np.array(operands, np.int32),
-        len(slots),
+        size,
     )
 
 
@@ -163,10 +156,8 @@ def emit_tape(
     writes: dict[Tensor, tuple[list[int], list[int]]] = {}
     for k, root in enumerate(loop.roots):
         assert root.place is not None
-        if is_scalar_const(root.value):
-            raw = np.asarray(root.value.data, dtype_of(root.value.kind)).tobytes()
-            source = tape.slots[raw.ljust(_SLOT, b"\0"), root.value.kind]
-        else:
+        source = tape.slots.get(root.value)
+        if source is None:
             found = loop.accesses().get((root.target, -1 - k))
             key = through(root.value) if found is None else (found.base, found.offset)
             source = tape.slots[key]
