@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench import adbench, chain, elementwise, imports, overhead, scalars, training
+from bench import adbench, chain, elementwise, imports, overhead, scalars, structure, training
 from bench.training import mnist
 
 __all__ = ["WORKLOADS"]
@@ -13,10 +13,12 @@ WORKLOADS = [
     *scalars.WORKLOADS,
     *overhead.WORKLOADS,
     *adbench.WORKLOADS,
+    *structure.WORKLOADS,
     *chain.WORKLOADS,
     *imports.WORKLOADS,
     *elementwise.GROWTH,
     *training.GROWTH,
     *chain.GROWTH,
+    *structure.GROWTH,
     *mnist.WORKLOADS,
 ]

@@ -1,4 +1,7 @@
-"""Growth, drawn: seconds against size, a panel a curve, a line a contender; both axes in powers."""
+"""Growth, drawn: seconds against size, a panel a curve, a line a contender; both axes in powers.
+
+Beside a contender's name stands its exponent.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["curves", "draw"]
+import numpy as np
+
+__all__ = ["curves", "draw", "exponent"]
 
 Curves = dict[str, dict[str, list[tuple[float, float]]]]
 
@@ -25,6 +30,18 @@ def curves(results: Sequence[dict[str, Any]]) -> Curves:
     return {c: {n: sorted(line) for n, line in lines.items()} for c, lines in found.items()}
 
 
+def exponent(points: Sequence[tuple[float, float]]) -> float:
+    """How the seconds grow: b of a · size^b, fitted to the larger half of the sizes.
+
+    Among small ones the cost of a call hides the growth.
+    """
+    larger = points[len(points) // 2 :] if len(points) > 3 else points
+    if len(larger) < 2:
+        return float("nan")
+    sizes, seconds = np.log(np.array(larger)).T
+    return float(np.polyfit(sizes, seconds, 1)[0])
+
+
 def draw(results: Sequence[dict[str, Any]], path: Path, pyplot: Any) -> None:
     """Write the picture; ``pyplot`` is matplotlib's."""
     found = curves(results)
@@ -33,7 +50,9 @@ def draw(results: Sequence[dict[str, Any]], path: Path, pyplot: Any) -> None:
     )
     for axis, (curve, lines) in zip(axes[0], found.items(), strict=False):
         for name, points in lines.items():
-            axis.loglog(*zip(*points, strict=True), marker=".", label=name)
+            sizes, seconds = zip(*points, strict=True)
+            label = f"{name}: {exponent(points):.2f}"
+            axis.loglog(sizes, seconds, marker=".", label=label)
         axis.set_xlabel(curve)
         axis.set_ylabel("seconds a call")
         axis.grid(alpha=0.3)

@@ -15,8 +15,8 @@ from bench.run import OURS
 __all__ = ["header", "machine", "section"]
 
 _PACKAGES = (
-    "thalweg numpy scipy llvmlite torch jax jaxlib autograd pytensor numba casadi scikit-learn "
-    "micrograd ddx-ad"
+    "thalweg numpy scipy llvmlite torch jax jaxlib autograd pytensor numba casadi asdex "
+    "scikit-learn micrograd ddx-ad"
 ).split()
 
 

@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 
 from bench import __main__ as command
-from bench import adbench, chain, elementwise, scalars, training
+from bench import adbench, chain, elementwise, scalars, structure, training
 from bench.catalogue import WORKLOADS
 from bench.pairs import in_pairs, ratio, summary
-from bench.plot import curves
+from bench.plot import curves, exponent
 from bench.report import section
+from bench.structure import bundle, by_hand, programs
 from bench.training import mnist
 from bench.workload import deviation, named
 
@@ -201,3 +202,64 @@ def test_the_command_says_what_it_does_not_know(capsys):
     assert "E9" in capsys.readouterr().err
     assert command.main(["--list", "elementwise"]) == 0
     assert capsys.readouterr().out.count("\n") == 6
+
+
+def test_exponent():
+    points = [(n, 1e-4 + 1e-7 * n**2) for n in (1, 10, 100, 1000, 10_000, 100_000)]
+    assert exponent(points) == pytest.approx(2, abs=0.01)
+    assert np.isnan(exponent(points[:1]))
+
+
+@pytest.mark.parametrize("kind", ["brusselator", "rosenbrock", "sigmoid"])
+def test_structure_reference(kind):
+    size = 4 if kind == "brusselator" else 7
+    problem = structure._point(kind, size)
+
+    def gradient(x):  # of a polynomial: complex steps are exact
+        steps = x + 1e-30j * np.eye(len(x))
+        return np.array([programs.rosenbrock(step).imag / 1e-30 for step in steps])
+
+    function = {
+        "brusselator": lambda x: programs.brusselator(x, size),
+        "rosenbrock": gradient,
+        "sigmoid": programs.sigmoid,
+    }[kind]
+    found = getattr(by_hand, kind)(problem)().toarray()
+    slopes = [central(function, problem.x, k) for k in range(len(problem.x))]
+    assert found == pytest.approx(np.stack(slopes, 1), rel=1e-6, abs=1e-5)
+
+
+def small_bundle():
+    whole = bundle.problem()
+    first, second = 11 * whole.cameras, 11 * whole.cameras + 3 * whole.points
+    x = whole.x
+    kept = np.concatenate([x[:22], x[first : first + 9], x[second : second + 6]])
+    i = np.arange(6)
+    return bundle.Bundle(2, 3, i % 2, i % 3, whole.feature[:6], kept)
+
+
+def test_bundle_reference():
+    small = small_bundle()
+    found = by_hand.adjustment(small)().toarray()
+    scale = np.maximum(np.abs(small.x), 1)  # pixels and radians
+    slopes = [
+        central(lambda x: bundle.residuals(x, small), small.x, k, 1e-6 * scale[k])
+        for k in range(len(small.x))
+    ]
+    assert found == pytest.approx(np.stack(slopes, 1), rel=1e-5, abs=1e-3)
+    assert found.shape == (18, 37)
+
+
+@pytest.mark.skipif("THALWEG_ADBENCH" not in os.environ, reason="THALWEG_ADBENCH is not set")
+def test_bundle_is_the_published_one():
+    whole = bundle.problem()
+    found = by_hand.adjustment(whole)()
+    assert found.shape == (95_529, 55_710)
+    assert found.nnz == 987_133
+    text = Path(os.environ["THALWEG_ADBENCH"], "ba1_reference.txt").read_text(encoding="utf-8")
+    lines = [line.split() for line in text.splitlines() if not line.startswith("#")]
+    entries = [(int(i), int(j), float(v)) for i, j, v in lines[:-1]]
+    assert len(entries) == 31
+    for i, j, value in entries:
+        assert found[i, j] == pytest.approx(value, rel=1e-10)
+    assert bundle.residuals(whole.x, whole)[:2] == pytest.approx(np.array(lines[-1], float))
