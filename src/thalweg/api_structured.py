@@ -10,15 +10,18 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from thalweg.api import Function, argument_positions, grad, is_single, tree_of
+from thalweg.api_compile import Compiled, compile
 from thalweg.api_dense import FORMS, Blocks, block_dtype
 from thalweg.errors import SizeLimitError, TracingError
 from thalweg.graph.node import Node
+from thalweg.guards import depth
 from thalweg.jacobian.accumulate import accumulate
 from thalweg.jacobian.index_map import columns_of
-from thalweg.jacobian.operator import Jacobian, Lazy
+from thalweg.jacobian.layout import Layout, data_of, layout_of
+from thalweg.jacobian.operator import Jacobian, Lazy, csr_of
 from thalweg.jacobian.terms import Factor, Term, UnstructuredError
 from thalweg.optimise.stabilise import stable_forms
-from thalweg.tracing import Run, run
+from thalweg.tracing import Run, leave, run
 from thalweg.transforms.forward import forward
 from thalweg.transforms.reverse import live_nodes, reverse
 from thalweg.tree import unflatten
@@ -133,7 +136,7 @@ def _owner(traced: Run, walk: _Walk) -> Callable[[list[Term]], list[Term]]:
 
 def _has_nan(terms: Mapping[Any, Sequence[Term]]) -> bool:
     return any(
-        bool(np.isnan(np.sum(f.values)))
+        bool(np.isnan(np.sum(f.values)) and np.any(np.isnan(f.values)))
         for parts in terms.values()
         for term in parts
         for f in (*term.factors, Factor(np.asarray(term.scale)))
@@ -176,12 +179,19 @@ def _lazy(traced: Run, walk: _Walk, k: int, i: int) -> Lazy:
 # ---- forms --------------------------------------------------------------------------------
 
 
-def _form(give: Callable[[Jacobian], Any]) -> Callable[..., Callable[..., Any]]:
-    """A form from what it makes of each block."""
+def _sparse_block(block: Jacobian, last: Jacobian | None) -> Any:
+    if last is not None:
+        block.plan_like(last)
+    return block.tosparse()
+
+
+def _form(give: Callable[[Jacobian, Jacobian | None], Any]) -> Callable[..., Callable[..., Any]]:
+    """A form from what it makes of each block, and of the same block of the call before."""
 
     def make(f: Function, argnums: Any, pattern: str, order: int) -> Callable[..., Any]:
         function = f if order == 1 else grad(f, argnums)
         single = is_single(argnums)
+        before: dict[tuple[int, int], Jacobian] = {}
 
         @functools.wraps(f)
         def differentiated(*args: Any, **kwargs: Any) -> Any:
@@ -195,7 +205,10 @@ def _form(give: Callable[[Jacobian], Any]) -> Callable[..., Callable[..., Any]]:
                 )
             rows = []
             for k in range(len(traced.outputs)):
-                row = [give(blocks[k, i]) for i in range(len(traced.inputs))]
+                row = []
+                for i in range(len(traced.inputs)):
+                    row.append(give(blocks[k, i], before.get((k, i))))
+                    before[k, i] = blocks[k, i].without_numbers()
                 rows.append(tree_of(traced, row, single))
             return unflatten(traced.out_structure, rows)
 
@@ -208,9 +221,96 @@ def _refuse_nested(traced: Run) -> None:
     if traced.nested:
         raise TracingError(
             "a sparse Jacobian is no array of numbers: inside of another derivative, vmap or "
-            'compiled function only form="dense" can be asked for.'
+            'compiled function only form="dense" can be asked for.\n'
+            '  A compiled one comes from thalweg.jacobian(thalweg.compile(f), form="sparse").'
         )
 
 
-FORMS["sparse"] = _form(lambda block: block.tosparse())
-FORMS["operator"] = _form(lambda block: block)
+class _Plan(NamedTuple):
+    """What stays the same when only values change: layouts of the blocks, and their tree."""
+
+    layouts: list[Layout]
+    shapes: list[tuple[int, int]]
+    rebuild: Callable[[list[Any]], Any]
+
+
+class _Entries:
+    """The numbers of all blocks by one compiled function; the pattern is planned as it is traced.
+
+    `compile` keeps a graph for each signature and branch. With its numbers each gives the number of
+    its plan, a constant of the graph.
+    """
+
+    def __init__(self, function: Function, f: Function, argnums: Any) -> None:
+        self._asked = function, f, argnums
+        self._plans: list[_Plan] = []
+        self._run = compile(functools.wraps(f)(lambda *args, **kwargs: self._traced(args, kwargs)))
+        self._why = ""
+
+    def _traced(self, args: Any, kwargs: Any) -> Any:
+        function, f, argnums = self._asked
+        traced = run(function, args, kwargs, argument_positions(argnums, args, f))
+        walk = _walk(traced)
+        try:
+            blocks = _terms(traced, walk, as_graph=True)
+        except UnstructuredError as error:
+            self._why = str(error)
+            raise
+        layouts, shapes, numbers = [], [], []
+        for k, out in enumerate(walk.outputs):
+            for i, x in enumerate(traced.inputs):
+                shapes.append((out.size, x.size))
+                layouts.append(layout_of(blocks[k, i], *shapes[-1]))
+                data = data_of(blocks[k, i], layouts[-1], block_dtype(out, x))
+                numbers.append((leave(data, True), leave(np.sum(data), True)))
+        rebuild = _rebuilding(traced, is_single(argnums))
+        self._plans.append(_Plan(layouts, shapes, rebuild))
+        return len(self._plans) - 1, numbers
+
+    def __call__(self, args: Any, kwargs: Any, local: bool) -> Any:
+        if self._why:
+            raise UnstructuredError(self._why)
+        number, numbers = self._run(*args, **kwargs)
+        plan = self._plans[number]
+        made = []
+        for layout, (data, total), shape in zip(plan.layouts, numbers, plan.shapes, strict=True):
+            if total != total and np.isnan(data).any():
+                raise UnstructuredError("NaN on the way")
+            made.append(csr_of(layout, data, shape, local))
+        return plan.rebuild(made)
+
+
+def _rebuilding(traced: Run, single: bool) -> Callable[[list[Any]], Any]:
+    """What puts blocks, row by row, into their trees; it keeps nothing of the graph."""
+    n_in, out_structure = len(traced.inputs), traced.out_structure
+    slim = traced._replace(inputs=[], outputs=[], guards=[])
+
+    def rebuild(blocks: list[Any]) -> Any:
+        rows = [
+            tree_of(slim, blocks[start : start + n_in], single)
+            for start in range(0, len(blocks), n_in)
+        ]
+        return unflatten(out_structure, rows)
+
+    return rebuild
+
+
+def _sparse(f: Function, argnums: Any, pattern: str, order: int) -> Callable[..., Any]:
+    """Of a compiled function compiled too; another may use what has changed since the last call."""
+    plain = _form(_sparse_block)(f, argnums, pattern, order)
+    if not isinstance(f, Compiled):
+        return plain
+    entries = _Entries(f if order == 1 else grad(f, argnums), f, argnums)
+
+    @functools.wraps(f)
+    def differentiated(*args: Any, **kwargs: Any) -> Any:
+        if not depth():
+            with contextlib.suppress(UnstructuredError):
+                return entries(args, kwargs, pattern == "local")
+        return plain(*args, **kwargs)
+
+    return differentiated
+
+
+FORMS["sparse"] = _sparse
+FORMS["operator"] = _form(lambda block, last: block)

@@ -156,6 +156,20 @@ class Jacobian(LinearOperator):  # type: ignore[misc]
                 raise self._too_big("sparse", str(error)) from None
         return self._found
 
+    def without_numbers(self) -> Jacobian:
+        """The pattern alone, for `plan_like`."""
+        terms = [term._replace(scale=1.0, factors=()) for term in self._terms]
+        made = Jacobian(terms, self.shape, self.dtype)
+        made._found = self._found
+        return made
+
+    def plan_like(self, other: Jacobian) -> None:
+        """Take over the sparse layout of another one whose entries stand in the same places."""
+        if self.shape == other.shape and len(self._terms) == len(other._terms):
+            pairs = zip(self._terms, other._terms, strict=True)
+            if all(a.extra == b.extra and a.columns.equals(b.columns) for a, b in pairs):
+                self._found = other._found
+
     def _too_big(self, form: str, why: str) -> SizeLimitError:
         return SizeLimitError(
             f"the {form} form of this Jacobian ({self.kind}, {self.shape[0]:,} × "
