@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import webbrowser
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ examples:
   thalweg explain "q = x + y; f = q * z" x=-2 y=5 z=-4
   thalweg explain "sum((W @ x) ** 2)" W="[[0.1, 0.5], [-0.3, 0.8]]" x="[0.2, 0.4]"
   thalweg explain "mean(exp(x))" x=data.npy --json
+  thalweg explain "1 / (1 + exp(-w*x))" w=2 x=-1 --html neuron.html --open
   thalweg explain "exp(x)" x="[1, 2]" --upstream "[1, 0]"
 
 Values are numbers, lists of numbers or .npy files. Names such as exp, log, sin, tanh, sum, mean,
@@ -51,6 +53,8 @@ def add(commands: Any) -> None:
     form.add_argument("--latex", action="store_true", help="the derivation as a LaTeX document")
     form.add_argument("--dot", action="store_true", help="the graph for Graphviz")
     form.add_argument("--json", action="store_true", help="everything as JSON")
+    form.add_argument("--html", metavar="FILE", help="a page to explore it in a browser")
+    parser.add_argument("--open", action="store_true", help="with --html: open the page")
     parser.set_defaults(run=run)
 
 
@@ -86,6 +90,8 @@ def function_and_values(args: argparse.Namespace) -> tuple[Function, list[Any]]:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Trace the expression and print it in the form that was asked for."""
+    if args.open and args.html is None:
+        raise ExpressionError("--open opens the page of --html FILE: name the file")
     function, values = function_and_values(args)
     upstream = None
     if args.upstream is not None:
@@ -97,6 +103,11 @@ def run(args: argparse.Namespace, console: Console) -> int:
         _raw(console, traced.to_dot())
     elif args.json:
         _raw(console, json.dumps(traced.to_dict(), indent=1, allow_nan=False))
+    elif args.html is not None:
+        path = traced.to_html(args.html)
+        console.print(f"written: {path}", soft_wrap=True)
+        if args.open:
+            webbrowser.open(path.resolve().as_uri())
     else:
         show(console, traced)
     return 0

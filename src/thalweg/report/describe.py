@@ -12,7 +12,7 @@ from thalweg.jacobian.structure import LocalJacobian
 from thalweg.report.numbers import summarise
 from thalweg.report.record import GroupFound, Record, TraceEdge, TraceNode
 
-__all__ = ["FORMAT", "LIMIT", "VERSION", "describe"]
+__all__ = ["FORMAT", "LIMIT", "VERSION", "describe", "number"]
 
 FORMAT = "thalweg-trace"
 VERSION = 1
@@ -87,7 +87,7 @@ def _group(group: GroupFound) -> dict[str, Any]:
         "inputs": [node.index for node in group.inputs],
         "output": group.output.index,
         "formula": group.formula,
-        "local": None if group.local is None else _number(group.local),
+        "local": None if group.local is None else number(group.local),
         "saved_forward": group.saved_forward,
         "saved_backward": group.saved_backward,
     }
@@ -107,7 +107,7 @@ def _value(value: Any, limit: int) -> Any:
     summary = summarise(array)
     described["summary"] = {
         "min": summary.minimum,
-        "mean": None if summary.mean is None else _number(summary.mean),
+        "mean": None if summary.mean is None else number(summary.mean),
         "max": summary.maximum,
         "nan": summary.nan,
         "inf": summary.inf,
@@ -116,13 +116,13 @@ def _value(value: Any, limit: int) -> Any:
 
 
 def _nested(value: Any) -> Any:
-    return [_nested(item) for item in value] if isinstance(value, list) else _number(value)
+    return [_nested(item) for item in value] if isinstance(value, list) else number(value)
 
 
-def _number(value: Any) -> Any:
+def number(value: Any) -> Any:
     """A number that JSON has: nan and inf as strings, complex numbers as their two parts."""
     if isinstance(value, complex):
-        return {"re": _number(value.real), "im": _number(value.imag)}
+        return {"re": number(value.real), "im": number(value.imag)}
     if isinstance(value, float) and not math.isfinite(value):
         return "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
     return value if isinstance(value, (bool, int, float)) else str(value)

@@ -17,7 +17,17 @@ from thalweg.jacobian.structure import LocalJacobian
 from thalweg.report.numbers import SMALL, value_text
 from thalweg.report.record import GroupFound, Record, TraceEdge, TraceNode
 
-__all__ = ["Cell", "Paint", "display_width", "group_text", "local_text", "render", "table"]
+__all__ = [
+    "Cell",
+    "Paint",
+    "cut",
+    "display_width",
+    "group_text",
+    "local_text",
+    "one_line",
+    "render",
+    "table",
+]
 
 
 class Cell(NamedTuple):
@@ -94,7 +104,7 @@ def _node_cells(record: Record, node: TraceNode, first: bool) -> list[Cell]:
     if not first:
         return [Cell("", role) for role in ("name", "gate", "value", "gradient")]
     return [
-        Cell(_one_line(node.label), "name"),
+        Cell(one_line(node.label), "name"),
         Cell(node.gate, "gate"),
         Cell(value_text(node.value), "value"),
         Cell(_gradient(record, node.upstream), "gradient"),
@@ -105,7 +115,7 @@ def _edge_cells(record: Record, edge: TraceEdge | None) -> list[Cell]:
     if edge is None or edge.node is None:
         return [Cell("", "name"), Cell("", "local"), Cell("", "gradient")]
     return [
-        Cell(_one_line(edge.node.label), "name"),
+        Cell(one_line(edge.node.label), "name"),
         Cell(local_text(edge.local), "local"),
         Cell(_gradient(record, edge.downstream), "gradient"),
     ]
@@ -115,7 +125,7 @@ def _gradient(record: Record, value: object) -> str:
     return _NOT_RUN if value is None else value_text(value)
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
     """`text` without line breaks and control characters, which a terminal would obey."""
     text = " ".join(text.split())
     return text if text.isprintable() else "".join(c if c.isprintable() else "�" for c in text)
@@ -127,7 +137,7 @@ def group_text(group: GroupFound) -> str:
     number = "" if group.local is None else f" = {value_text(group.local)}"
     return (
         f"these {count} nodes could be one {group.name} node: "
-        f"{', '.join(_cut(_one_line(node.label), _MEMBER) for node in group.members)}\n"
+        f"{', '.join(cut(one_line(node.label), _MEMBER) for node in group.members)}\n"
         f"  local gradient {group.formula}{number}; saves {_operations(group.saved_forward)} "
         f"forward and {_operations(group.saved_backward)} backward"
     )
@@ -158,8 +168,8 @@ def render(
     where = f" at {record.file}:{record.line}" if record.file else ""
     values = ", ".join(value_text(value) for value in record.output_values)
     lines = [
-        _cut(f"{record.function}{where}", width),
-        _cut(f"{len(record.nodes)} nodes, output {values}", width),
+        cut(f"{record.function}{where}", width),
+        cut(f"{len(record.nodes)} nodes, output {values}", width),
     ]
     if not record.backward:
         lines.append("backward not run: pass upstream= in the form of the output")
@@ -288,10 +298,10 @@ def _cut_cell(cell: Cell, room: int) -> str:
     """
     text = cell.text
     if cell.role != "name" or display_width(text) <= room:
-        return _cut(text, room)
+        return cut(text, room)
     repeat = _REPEAT.search(text)
     tail = max(room // 3, len(repeat[0]) if repeat else 0)
-    return _cut(text, room - tail) + _last(text, tail)
+    return cut(text, room - tail) + _last(text, tail)
 
 
 def _last(text: str, room: int) -> str:
@@ -303,7 +313,7 @@ def _last(text: str, room: int) -> str:
     return text[start:]
 
 
-def _cut(text: str, room: int) -> str:
+def cut(text: str, room: int) -> str:
     """`text` in at most `room` columns, with … where something was left out."""
     if display_width(text) <= room:
         return text

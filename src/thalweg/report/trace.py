@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import inspect
 import operator
+import tempfile
+import webbrowser
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
+from thalweg.files import write_text
 from thalweg.graph.node import Node, user_frame
-from thalweg.report import describe, dot, latex, text
+from thalweg.report import describe, dot, html, latex, text
 from thalweg.report.arguments import inputs_of
 from thalweg.report.groups import groups_found
 from thalweg.report.labels import label_nodes
@@ -146,6 +150,41 @@ class Trace:
     def to_dot(self) -> str:
         """The graph for Graphviz: values green, gradients red."""
         return dot.digraph(self.record)
+
+    def to_html(self, path: str | Path, limit: int | None = None) -> Path:
+        """Write the explorer (docs/explorer.md): one page that shows all of it, without a network.
+
+        Parameters
+        ----------
+        path : str or Path
+            The file; it is written whole or not at all.
+        limit : int, optional
+            Arrays of more entries are summarised. By default as many as a page of 5 MB has room
+            for, at most 1024.
+
+        Returns
+        -------
+        Path
+            The file.
+
+        Raises
+        ------
+        DataError
+            If it cannot be written.
+        """
+        write_text(path, html.page(self.record, limit))
+        return Path(path)
+
+    def show(self) -> Path:
+        """Open the explorer in the browser; gives the file that it was written to."""
+        folder = tempfile.mkdtemp(prefix="thalweg-")
+        path = self.to_html(Path(folder) / "explorer.html")
+        webbrowser.open(path.as_uri())
+        return path
+
+    def _repr_html_(self) -> str:
+        """The explorer, in a notebook."""
+        return html.frame(html.page(self.record))
 
 
 def trace(f: Callable[..., Any], /, *args: Any, upstream: Any = None, **kwargs: Any) -> Trace:

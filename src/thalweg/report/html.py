@@ -1,0 +1,103 @@
+"""The explorer: a trace as one HTML file that needs nothing else, no server and no network.
+
+The page's parts are the files of `static/`. Its modules are joined into one, their imports taken
+out; the policy in the page allows that script and that style by their hashes and nothing besides:
+no request to anywhere, no other script. The data stands in the page as JSON in which no
+character means anything to HTML, and the script only ever makes text nodes of it.
+"""
+
+from __future__ import annotations
+
+import base64
+import graphlib
+import hashlib
+import html
+import json
+import re
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from thalweg.report.page import page_data
+from thalweg.report.record import Record
+from thalweg.report.text import cut, one_line
+
+__all__ = ["frame", "page"]
+
+_IMPORT = re.compile(r'^import \{[^}]*\} from "\./(\w+)\.js";\n', re.MULTILINE)
+_EXPORT = re.compile(r"^export (?=(?:async )?(?:function|const|class) )", re.MULTILINE)
+_TITLE = 80
+#: What could end the script element, or start a comment in it.
+_SCRIPT = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
+
+
+def page(record: Record, limit: int | None = None) -> str:
+    """The page of a trace.
+
+    Parameters
+    ----------
+    record : Record
+    limit : int, optional
+        Arrays of more entries are summarised (default: what fits into 5 MB, at most 1024).
+    """
+    # ASCII only: U+2028 and U+2029, which end lines in scripts, are escaped with all others.
+    data = json.dumps(page_data(record, limit), separators=(",", ":"), allow_nan=False)
+    script, style = _script(), _static("page.css")
+    title = f"{cut(one_line(record.function), _TITLE)} - Thalweg"
+    return _filled(
+        {
+            "policy": "; ".join(
+                [
+                    "default-src 'none'",
+                    f"script-src '{_hash(script)}'",
+                    f"style-src '{_hash(style)}'",
+                    "img-src data: blob:",
+                    "base-uri 'none'",
+                    "form-action 'none'",
+                ]
+            ),
+            "title": html.escape(title),
+            "style": style,
+            "data": data.translate(_SCRIPT),
+            "script": script,
+        }
+    )
+
+
+def frame(text: str, height: int = 560) -> str:
+    """A page inside another one (a notebook), in a sandbox of its own."""
+    return (
+        f'<iframe sandbox="allow-scripts allow-downloads" srcdoc="{html.escape(text)}"'
+        f' style="width: 100%; height: {height}px; border: 1px solid #8886; border-radius: 6px"'
+        ' title="Thalweg explorer"></iframe>'
+    )
+
+
+def _filled(parts: dict[str, str]) -> str:
+    """The page's HTML with its parts in place; what stands in a part is left as it is."""
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], _static("page.html"))
+
+
+def _hash(text: str) -> str:
+    """The hash by which the policy knows a script or a style."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _static(name: str) -> str:
+    return resources.files("thalweg.report").joinpath("static", name).read_text(encoding="utf-8")
+
+
+@cache
+def _script() -> str:
+    """The modules of the page as one, each after those that it imports."""
+    texts: dict[str, str] = {}
+    needs: dict[str, list[Any]] = {}
+    waiting = ["main"]
+    while waiting:
+        name = waiting.pop()
+        if name not in texts:
+            texts[name] = _static(f"{name}.js")
+            needs[name] = _IMPORT.findall(texts[name])
+            waiting += needs[name]
+    order = graphlib.TopologicalSorter(needs).static_order()
+    return "\n".join(_EXPORT.sub("", _IMPORT.sub("", texts[name])) for name in order)

@@ -1,0 +1,64 @@
+/** Cards and wires: the value above, the gradient below, the local gradient over the wire. */
+
+import { bodyOf, portOf } from "./data.js";
+import { brief, cut, shapeOf, shapeText } from "./format.js";
+import { svg } from "./math.js";
+
+const LONGEST = 22;
+const ON_WIRE = 14;
+
+/** What the card says about the gradient: a number, or why there is none. */
+export function gradientText(graph, node) {
+  if (node.upstream !== null) return { text: `◂ ${brief(node.upstream)}`, role: "gradient" };
+  return { text: graph.backward ? "no gradient" : "backward not run", role: "muted" };
+}
+
+export function drawCard(graph, node, shown) {
+  const body = bodyOf(node);
+  const middle = body.x + body.width / 2;
+  const shape = shapeText(shapeOf(node.value));
+  const room = Math.floor((body.width - 10) / 7);
+  const label = `${cut(node.label, Math.max(room - (shape ? shape.length + 1 : 0), 4))}${shape ? ` ${shape}` : ""}`;
+  const centre = body.y + body.height / 2;
+  const classes = ["card", node.input && "input", node.output && "output"].filter(Boolean);
+  const text = (role, y, content) => svg("text", { class: role, x: middle, y }, content);
+  const gradient = gradientText(graph, node);
+  return svg("g", { class: classes.join(" "), "data-node": node.id },
+    svg("rect", { x: body.x, y: body.y, width: body.width, height: body.height, rx: 9 }),
+    shown.value ? text("value", body.y - 6, cut(`▸ ${brief(node.value)}`, LONGEST)) : null,
+    node.input
+      ? text("label", centre + 4, label)
+      : text("gate", centre - 2, cut(node.gate, Math.floor(room * 0.85))),
+    node.input ? null : text("label", centre + 14, label),
+    shown.gradient || (gradient.role === "muted" && shown.everything)
+      ? text(gradient.role, body.y + body.height + 14, cut(gradient.text, LONGEST)) : null);
+}
+
+export function wireTexts(edge) {
+  const { operand } = edge;
+  if (edge.source === null) return { local: "", below: brief(operand.value), role: "muted" };
+  return {
+    local: operand.local === null ? operand.kind ?? "" : `×${brief(operand.local)}`,
+    below: operand.downstream === null ? "" : `◂ ${brief(operand.downstream, 2)}`,
+    role: "gradient",
+  };
+}
+
+export function drawEdge(graph, edge, shown) {
+  const target = graph.nodes[edge.target];
+  const y = portOf(target, edge.position);
+  const x = target.x + target.wires / 2 - 1;
+  const texts = wireTexts(edge);
+  const constant = edge.source === null;
+  const classes = ["edge", constant && "constant", !constant && edge.operand.kind === null && "cut"];
+  const roomy = target.pitch > 20;
+  const text = (role, dy, content) =>
+    roomy && content ? svg("text", { class: role, x, y: y + dy }, cut(content, ON_WIRE)) : null;
+  const below = constant || shown.gradient ? texts.below : "";
+  return svg("g", { class: classes.filter(Boolean).join(" "), "data-target": edge.target,
+    "data-operand": edge.position },
+    svg("path", { d: edge.path }),
+    svg("circle", { cx: target.x + target.wires, cy: y, r: 2.6 }),
+    text("local", -4, texts.local),
+    text(texts.role, constant ? -4 : 12, below));
+}

@@ -1,0 +1,111 @@
+/** The page's data as a graph: texts in place, edges both ways, the place of everything. */
+
+const LINE = 20;
+
+export function read(element) {
+  return graphOf(JSON.parse(element.textContent));
+}
+
+export function graphOf(data) {
+  const text = (place) => data.texts[place];
+  const nodes = data.nodes.map((given, id) => {
+    const [layer, y, width, height, wires, pitch] = given.place;
+    const base = text(given.base);
+    const at = given.at ?? [];
+    return {
+      id,
+      label: given.repeat ? `${base}.${given.repeat}` : base,
+      gate: text(given.gate),
+      named: Boolean(given.named),
+      expression: given.expression === undefined ? base : text(given.expression),
+      file: given.at ? text(at[0]) : null,
+      line: given.at ? at[1] : null,
+      source: given.at ? text(at[2]) : "",
+      input: Boolean(given.input),
+      output: false,
+      constant: Boolean(given.constant),
+      value: given.value,
+      upstream: given.upstream ?? null,
+      operands: given.operands.map((operand) => ({
+        node: operand.node ?? null,
+        value: operand.value,
+        kind: operand.kind === undefined ? null : text(operand.kind),
+        local: operand.local ?? null,
+        entries: operand.entries ?? null,
+        size: operand.size ?? (operand.kind === undefined ? null : [1, 1, 1, 8]),
+        downstream: operand.downstream ?? null,
+      })),
+      consumers: [],
+      layer, x: data.columns[layer][0], y, width, height, wires, pitch,
+      way: given.way ?? [],
+    };
+  });
+  const layers = data.columns.map(() => []);
+  const edges = [];
+  for (const node of nodes) {
+    layers[node.layer].push(node.id);
+    node.way.forEach((_, hop) => edges.push({ source: node.id, target: null, hop }));
+    node.operands.forEach((operand, position) => {
+      const edge = { target: node.id, position, source: operand.node, operand };
+      edges.push(edge);
+      if (operand.node !== null) nodes[operand.node].consumers.push(edge);
+    });
+  }
+  for (const layer of layers) layer.sort((a, b) => nodes[a].y - nodes[b].y);
+  for (const output of data.outputs) if (output !== null) nodes[output].output = true;
+  const last = data.columns.at(-1) ?? [0, 0];
+  const graph = { ...data, raw: data, nodes, edges, layers, width: last[0] + last[1] };
+  for (const edge of edges) Object.assign(edge, edge.target === null ? bus(graph, edge) : route(graph, edge));
+  return graph;
+}
+
+/** Height at which an operand's wire comes in. */
+export function portOf(node, position) {
+  return node.y + node.height / 2 + node.pitch * (position - (node.operands.length - 1) / 2);
+}
+
+export function bodyOf(node) {
+  return { x: node.x + node.wires, y: node.y + LINE, width: node.width - node.wires,
+    height: node.height - 2 * LINE };
+}
+
+/** From a place to one further right: the path, and the box that it lies in. */
+function bend(start, from, to, end) {
+  const [x, y] = from;
+  const [nextX, nextY] = to;
+  const reach = Math.min((nextX - x) / 2, 60);
+  return {
+    path: `M${start} ${y}H${x}C${x + reach} ${y} ${nextX - reach} ${nextY} ${nextX} ${nextY}H${end}`,
+    box: [start, Math.min(y, nextY) - 14, end, Math.max(y, nextY) + 14],
+  };
+}
+
+/** Where a node's wire leaves a column, after so many columns besides its own. */
+function leaves(graph, source, hops) {
+  const [left, width] = graph.columns[source.layer + hops];
+  return [left + width, hops ? source.way[hops - 1] : source.y + source.height / 2];
+}
+
+/** One piece of the wire that the edges of a node share: through one column. */
+function bus(graph, { source, hop }) {
+  const node = graph.nodes[source];
+  const [left, width] = graph.columns[node.layer + 1 + hop];
+  const from = leaves(graph, node, hop);
+  return bend(hop ? from[0] : node.x + node.width, from, [left, node.way[hop]], left + width);
+}
+
+/** The last piece of an edge, to its operand's place; all of it, where there is no shared wire. */
+function route(graph, edge) {
+  const target = graph.nodes[edge.target];
+  const port = portOf(target, edge.position);
+  const end = target.x + target.wires;
+  if (edge.source === null) {
+    const start = target.x + 4;
+    return { path: `M${start} ${port}H${end}`, box: [start, port - 14, end, port + 14] };
+  }
+  const source = graph.nodes[edge.source];
+  const hops = target.layer - source.layer - 1;
+  const shared = source.way.length >= hops ? hops : 0;
+  const from = leaves(graph, source, shared);
+  return bend(shared ? from[0] : source.x + source.width, from, [target.x, port], end);
+}

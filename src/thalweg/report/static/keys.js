@@ -1,0 +1,24 @@
+/** The keys, for the dialog that lists them; main.js acts on them. */
+
+import { html } from "./math.js";
+
+const KEYS = [
+  ["←  →", "to an operand, to a node that uses this one"],
+  ["↑  ↓", "to the neighbour in the same column"],
+  ["n  p", "one gate on, one gate back"],
+  ["space", "play, pause"],
+  ["Home  End", "before the first gate; everything"],
+  ["/", "search; Enter goes to the first that was found"],
+  ["+  −  0", "larger, smaller, the whole graph"],
+  ["t", "light or dark"],
+  ["Escape", "no node chosen"],
+  ["Alt ←", "undo (the browser's own back)"],
+];
+
+export function fillKeys(dialog) {
+  const close = html("button", { autofocus: "" }, "close");
+  close.addEventListener("click", () => dialog.close());
+  dialog.append(html("table", {}, ...KEYS.map(([keys, what]) => html("tr", {},
+    html("td", {}, ...keys.split("  ").flatMap((key) => [html("kbd", {}, key), " "])),
+    html("td", {}, what)))), close);
+}

@@ -1,0 +1,163 @@
+/** The panel: everything about the chosen node, or about the whole run. */
+
+import { TERMS, backward, forward, legend, remark, symbol } from "./equations.js";
+import { brief, bytes, entriesOf, isArray, shapeText, sizeOf } from "./format.js";
+import { equation, html } from "./math.js";
+import { picture } from "./pictures.js";
+
+export function nodeLink(node) {
+  return html("button", { class: "link", "data-go": node.id, title: node.label }, node.label);
+}
+
+function heading(text) {
+  return html("h3", {}, text);
+}
+
+function typeText(value) {
+  if (value !== null && typeof value === "object" && "parts" in value) return `${value.parts.length} results`;
+  if (!isArray(value)) return value?.text === undefined ? "float64" : "option";
+  return value.shape.length ? `${value.dtype} [${value.shape.join(", ")}]` : value.dtype;
+}
+
+/** Why there is no gradient, or that it is not its turn yet. */
+function withoutGradient(graph, node) {
+  if (node.upstream !== null) return null;
+  if (node.constant) return "No gradient: no derivative flows through this node.";
+  return graph.backward ? "No gradient." : "Backward not run: the trace had no upstream gradient to start from.";
+}
+
+export function nodePanel(graph, node, shown) {
+  const parts = [html("h2", {}, node.label),
+    html("p", { class: "where" }, `node ${node.id} · ${node.input ? "input" : `gate ${node.gate}`} · ${typeText(node.value)}`)];
+  if (node.line !== null) {
+    parts.push(html("pre", {}, node.source || node.expression),
+      html("p", { class: "where" }, `${node.file}:${node.line}`));
+  } else if (!node.input) {
+    parts.push(html("pre", {}, node.expression));
+  }
+  parts.push(heading("Value ▸"), shown.value ? picture(node.value, "value")
+    : html("p", { class: "muted" }, "Not computed yet: step on."));
+  parts.push(...forward(graph, node, { reveal: shown.value }));
+  parts.push(...gradientParts(graph, node, shown));
+  for (const other of legend(graph, node)) {
+    const line = equation(symbol(other));
+    line.className = "where";
+    line.append(" stands for ", nodeLink(other));
+    parts.push(line);
+  }
+  if (node.operands.length) parts.push(heading("Operands: local and downstream gradients"), operandTable(graph, node, shown));
+  for (const operand of node.operands) {
+    if (operand.node !== null && operand.kind !== null) parts.push(...localParts(graph, node, operand));
+  }
+  if (node.consumers.length) parts.push(heading("Used by"), consumerTable(graph, node, shown));
+  return parts;
+}
+
+function gradientParts(graph, node, shown) {
+  const parts = [heading("Upstream gradient ◂")];
+  const reason = withoutGradient(graph, node);
+  if (reason) {
+    parts.push(html("p", { class: "muted", "data-reason": "" }, reason));
+    return node.constant ? parts : [...parts, ...backward(graph, node, { reveal: false, all: false })];
+  }
+  parts.push(shown.gradient ? picture(node.upstream, "gradient")
+    : html("p", { class: "muted" }, "Not computed yet: step on."));
+  parts.push(...backward(graph, node, { reveal: shown.gradient, all: false }));
+  const paths = node.consumers.filter((edge) => edge.operand.kind !== null);
+  if (paths.length > TERMS) {
+    const rest = html("details", {}, html("summary", {}, `all ${paths.length} terms`));
+    rest.addEventListener("toggle", () => {
+      if (rest.children.length === 1) {
+        rest.append(...backward(graph, node, { reveal: shown.gradient, all: true }));
+      }
+    });
+    parts.push(rest);
+  }
+  for (const edge of paths.slice(0, TERMS)) {
+    const text = remark(graph, node, edge);
+    if (text) parts.push(html("p", { class: "where" }, `by ${graph.nodes[edge.target].label}: ${text}`));
+  }
+  return parts;
+}
+
+function listTable(titles, rows) {
+  return html("div", { class: "scroll" }, html("table", { class: "list" },
+    html("tr", {}, ...titles.map((title, i) => html("th", i ? {} : { class: "text" }, title))), ...rows));
+}
+
+function gradientCell(value, visible) {
+  if (value === null) return html("td", { class: "muted" }, "not run");
+  return html("td", { class: "gradient" }, visible ? `◂ ${brief(value)}` : "…");
+}
+
+function localText(operand) {
+  return operand.local === null ? operand.kind : `×${brief(operand.local)}`;
+}
+
+function operandTable(graph, node, shown) {
+  return listTable(["operand", "value ▸", "local", "downstream ◂"], node.operands.map((operand) => {
+    if (operand.node === null) {
+      return html("tr", {}, html("td", { class: "text muted" }, "constant"),
+        html("td", {}, brief(operand.value)), html("td"), html("td"));
+    }
+    const source = graph.nodes[operand.node];
+    const none = operand.kind === null;
+    return html("tr", {}, html("td", { class: "text" }, nodeLink(source)),
+      html("td", { class: "value" }, `▸ ${brief(source.value)}`),
+      html("td", { class: "local" }, none ? "no derivative" : localText(operand)),
+      none ? html("td") : gradientCell(operand.downstream, shown.gradient));
+  }));
+}
+
+function consumerTable(graph, node, shown) {
+  return listTable(["node", "its gradient", "local", "hands back ◂"], node.consumers.map((edge) => {
+    const consumer = graph.nodes[edge.target];
+    const none = edge.operand.kind === null;
+    return html("tr", {}, html("td", { class: "text" }, nodeLink(consumer)),
+      none ? html("td") : gradientCell(consumer.upstream, shown.gradient),
+      html("td", { class: "local" }, none ? "no derivative" : localText(edge.operand)),
+      none ? html("td") : gradientCell(edge.operand.downstream, shown.gradient));
+  }));
+}
+
+/** The local Jacobian: its kind, its size, what it takes beside a dense matrix, its numbers. */
+function localParts(graph, node, operand) {
+  const [rows, columns, nonzeros, held] = operand.size;
+  if (rows * columns === 1) return [];
+  const dense = rows * columns * 8;
+  const count = nonzeros === null ? "" : `, ${nonzeros.toLocaleString("en")} non-zero`;
+  const parts = [heading(`Local Jacobian ∂(${node.label.slice(0, 24)})/∂(${graph.nodes[operand.node].label.slice(0, 24)})`),
+    html("p", {}, html("span", { class: "badge" }, operand.kind), ` ${rows.toLocaleString("en")} × ${columns.toLocaleString("en")}${count}`),
+    html("p", { class: "where" }, `held in ${bytes(held)}; dense it would take ${bytes(dense)}`)];
+  if (operand.entries !== null && (sizeOf(operand.entries) > 1 || entriesOf(operand.entries))) {
+    parts.push(html("p", { class: "where" }, `its numbers${isArray(operand.entries) && operand.entries.shape.length ? `, ${shapeText(operand.entries.shape)}` : ""}:`),
+      picture(operand.entries, "local"));
+  }
+  return parts;
+}
+
+export function overviewPanel(graph) {
+  const parts = [html("h2", {}, graph.function)];
+  if (graph.file) parts.push(html("p", { class: "where" }, `${graph.file}:${graph.line}`));
+  parts.push(html("p", {}, `${graph.nodes.length} nodes. Click one, or press n to go through both passes gate by gate; ? shows the keys.`));
+  if (!graph.backward) parts.push(html("p", { "data-reason": "" }, "Backward not run: pass upstream= in the form of the output."));
+  parts.push(heading("Inputs"), listTable(["input", "value ▸", "gradient ◂"], graph.inputs.map((id) => {
+    const node = graph.nodes[id];
+    return html("tr", {}, html("td", { class: "text" }, nodeLink(node)),
+      html("td", { class: "value" }, `▸ ${brief(node.value)}`), gradientCell(node.upstream, true));
+  })));
+  parts.push(heading("Output"), ...graph.outputs.map((id, i) => {
+    const value = html("span", { class: "value number" }, `▸ ${brief(graph.output_values[i])}`);
+    return html("p", {}, ...(id === null ? [value, " depends on no input"] : [nodeLink(graph.nodes[id]), " ", value]));
+  }));
+  if (graph.groups.length) {
+    parts.push(heading("Could be one gate"));
+    for (const group of graph.groups.slice(0, 20)) {
+      parts.push(html("p", {}, html("strong", {}, group.name), ": ",
+        ...group.members.slice(0, 12).flatMap((id, i) => [i ? ", " : "", nodeLink(graph.nodes[id])])),
+      html("p", { class: "where" }, `local gradient ${group.formula}${group.local === null ? "" : ` = ${group.local}`}`));
+    }
+  }
+  if (graph.notes.length) parts.push(heading("Notes"), ...graph.notes.map((note) => html("p", {}, note)));
+  return parts;
+}

@@ -1,0 +1,265 @@
+/** The stage: pan and zoom; near, cards as SVG; far, where they are many, boxes on a canvas. */
+
+import { drawCard, drawEdge } from "./card.js";
+import { bodyOf } from "./data.js";
+import { svg } from "./math.js";
+
+/** Cards that are drawn as SVG at most. */
+const MOST = 360;
+const SMALLEST = 0.0002;
+const LARGEST = 4;
+
+export class View {
+  constructor(graph, elements, callbacks) {
+    Object.assign(this, { graph, ...elements, ...callbacks });
+    [this.x, this.y, this.scale] = [0, 0, 1];
+    this.cardsShown = new Map();
+    this.edgesShown = new Map();
+    this.waiting = false;
+    this.isShown = () => ({ value: true, gradient: true, everything: true });
+    this.chosen = null;
+    this.listen();
+    new ResizeObserver(() => this.request()).observe(this.stage);
+  }
+
+  /** Forget what is drawn: the numbers or the choice have changed. */
+  redraw() {
+    for (const map of [this.cardsShown, this.edgesShown]) {
+      for (const element of map.values()) element.remove();
+      map.clear();
+    }
+    this.request();
+  }
+
+  request() {
+    if (this.waiting) return;
+    this.waiting = true;
+    requestAnimationFrame(() => {
+      this.waiting = false;
+      this.draw();
+    });
+  }
+
+  /** The part of the drawing that can be seen. */
+  window() {
+    const { clientWidth, clientHeight } = this.stage;
+    const margin = 40 / this.scale;
+    return [this.x - margin, this.y - margin, this.x + clientWidth / this.scale + margin,
+      this.y + clientHeight / this.scale + margin];
+  }
+
+  draw() {
+    const box = this.window();
+    const seen = this.graph.nodes.filter((node) => touches(box,
+      [node.x, node.y, node.x + node.width, node.y + node.height]));
+    const near = seen.length <= MOST;
+    this.world.setAttribute("transform",
+      `scale(${this.scale}) translate(${-this.x} ${-this.y})`);
+    const edges = this.graph.edges.filter((edge) => touches(box, edge.box));
+    const few = near && edges.length <= 3 * MOST;
+    this.keep(this.cardsShown, few ? seen : [], (node) => this.card(node), this.cards);
+    this.keep(this.edgesShown, few ? edges : [], (edge) => this.edge(edge), this.edgeLayer);
+    this.paint(few ? null : { seen, edges });
+  }
+
+  keep(shown, wanted, draw, parent) {
+    const left = new Set(shown.keys());
+    for (const item of wanted) {
+      left.delete(item);
+      if (shown.has(item)) continue;
+      const element = draw(item);
+      shown.set(item, element);
+      parent.append(element);
+    }
+    for (const item of left) {
+      shown.get(item).remove();
+      shown.delete(item);
+    }
+  }
+
+  card(node) {
+    const element = drawCard(this.graph, node, this.isShown(node.id));
+    element.classList.toggle("chosen", node.id === this.chosen);
+    element.classList.toggle("near", this.near?.has(node.id) ?? false);
+    return element;
+  }
+
+  edge(edge) {
+    if (edge.target === null) {
+      const near = edge.source === this.chosen || edge.hop < (this.reached?.get(edge.source) ?? 0);
+      return svg("g", { class: near ? "edge near" : "edge" }, svg("path", { d: edge.path }));
+    }
+    const element = drawEdge(this.graph, edge, this.isShown(edge.target));
+    element.classList.toggle("near", edge.source !== null && this.chosen !== null &&
+      (edge.target === this.chosen || edge.source === this.chosen));
+    return element;
+  }
+
+  choose(id) {
+    this.chosen = id;
+    this.near = new Set();
+    this.reached = new Map(); // how far the chosen node's operands' shared wires lead to it
+    if (id !== null) {
+      const node = this.graph.nodes[id];
+      for (const operand of node.operands) {
+        if (operand.node === null) continue;
+        this.near.add(operand.node);
+        this.reached.set(operand.node, node.layer - this.graph.nodes[operand.node].layer - 1);
+      }
+      for (const { target } of node.consumers) this.near.add(target);
+    }
+    this.redraw();
+  }
+
+  paint(what) {
+    const ratio = devicePixelRatio || 1;
+    const { clientWidth, clientHeight } = this.stage;
+    this.canvas.hidden = what === null;
+    if (what === null) return;
+    this.canvas.width = clientWidth * ratio;
+    this.canvas.height = clientHeight * ratio;
+    const pen = this.canvas.getContext("2d");
+    const style = getComputedStyle(document.documentElement);
+    const colour = (name) => style.getPropertyValue(`--${name}`).trim();
+    const zoom = this.scale * ratio;
+    pen.setTransform(zoom, 0, 0, zoom, -this.x * zoom, -this.y * zoom);
+    pen.lineWidth = Math.max(1.2, 0.7 / this.scale);
+    pen.strokeStyle = colour("edge");
+    pen.globalAlpha = 0.7;
+    pen.stroke(new Path2D(what.edges.map((edge) => edge.path).join("")));
+    pen.globalAlpha = 1;
+    const fills = [colour("card"), colour("input"), colour("output")];
+    const least = 2.5 / this.scale;
+    for (const node of what.seen) {
+      const body = bodyOf(node);
+      pen.fillStyle = node.id === this.chosen ? colour("chosen")
+        : fills[node.output ? 2 : node.input ? 1 : 0];
+      const [width, height] = [Math.max(body.width, least), Math.max(body.height, least)];
+      pen.fillRect(body.x, body.y, width, height);
+      pen.strokeRect(body.x, body.y, width, height);
+    }
+  }
+
+  zoom(factor, left = this.stage.clientWidth / 2, top = this.stage.clientHeight / 2) {
+    const scale = Math.min(Math.max(this.scale * factor, SMALLEST), LARGEST);
+    this.x += left / this.scale - left / scale;
+    this.y += top / this.scale - top / scale;
+    this.scale = scale;
+    this.moved();
+  }
+
+  moved() {
+    this.request();
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.onMove([this.x, this.y, this.scale]), 200);
+  }
+
+  set([x, y, scale]) {
+    [this.x, this.y] = [x, y];
+    this.scale = Math.min(Math.max(scale, SMALLEST), LARGEST);
+    this.request();
+  }
+
+  /** The whole graph in the middle; a large one from its left end, at a size that can be read. */
+  fit(whole = true) {
+    const { clientWidth, clientHeight } = this.stage;
+    const { width, height } = this.graph;
+    const fits = Math.min((clientWidth - 48) / width, (clientHeight - 72) / height, 1.4);
+    const scale = whole ? fits : Math.max(fits, 0.8);
+    const x = fits < scale && width * scale > clientWidth ? -24 / scale
+      : (width - clientWidth / scale) / 2;
+    this.set([x, (height - clientHeight / scale) / 2, scale]);
+  }
+
+  /** Bring a node into sight, moving as little as that takes. */
+  show(id) {
+    const node = this.graph.nodes[id];
+    const { clientWidth, clientHeight } = this.stage;
+    if (this.scale < 0.35) {
+      const scale = 0.9;
+      this.set([node.x + node.width / 2 - clientWidth / 2 / scale,
+        node.y + node.height / 2 - clientHeight / 2 / scale, scale]);
+      return;
+    }
+    const margin = 30 / this.scale;
+    const within = (at, low, high, room) =>
+      Math.min(Math.max(at, Math.min(high - room + margin, low - margin)), low - margin);
+    this.set([
+      within(this.x, node.x, node.x + node.width, clientWidth / this.scale),
+      within(this.y, node.y, node.y + node.height, clientHeight / this.scale), this.scale]);
+  }
+
+  /** The node at a place on the stage. */
+  at(left, top) {
+    const [x, y] = [this.x + left / this.scale, this.y + top / this.scale];
+    return this.graph.nodes.find((node) => x >= node.x && x <= node.x + node.width &&
+      y >= node.y && y <= node.y + node.height)?.id ?? null;
+  }
+
+  listen() {
+    const { stage } = this;
+    const place = (event) => {
+      const box = stage.getBoundingClientRect();
+      return [event.clientX - box.left, event.clientY - box.top];
+    };
+    stage.addEventListener("wheel", (event) => {
+      event.preventDefault();
+      this.zoom(Math.exp(-event.deltaY * (event.deltaMode ? 0.05 : 0.0016)), ...place(event));
+    }, { passive: false });
+    const down = new Map();
+    let travelled = 0;
+    stage.addEventListener("pointerdown", (event) => {
+      if (event.button !== 0) return;
+      down.set(event.pointerId, place(event));
+      travelled = 0;
+      stage.setPointerCapture(event.pointerId);
+    });
+    stage.addEventListener("pointermove", (event) => {
+      const before = down.get(event.pointerId);
+      if (!before) return;
+      const now = place(event);
+      if (down.size === 2) {
+        const other = [...down].find(([id]) => id !== event.pointerId)[1];
+        const apart = (p) => Math.hypot(p[0] - other[0], p[1] - other[1]) || 1;
+        this.zoom(apart(now) / apart(before), ...other);
+      } else {
+        this.x -= (now[0] - before[0]) / this.scale;
+        this.y -= (now[1] - before[1]) / this.scale;
+        this.moved();
+      }
+      travelled += Math.abs(now[0] - before[0]) + Math.abs(now[1] - before[1]);
+      stage.classList.toggle("moving", travelled > 4);
+      down.set(event.pointerId, now);
+    });
+    const up = (event) => {
+      if (!down.delete(event.pointerId)) return;
+      stage.classList.remove("moving");
+      if (event.type === "pointerup" && travelled <= 4) this.onChoose(this.at(...place(event)));
+    };
+    stage.addEventListener("pointerup", up);
+    stage.addEventListener("pointercancel", up);
+  }
+
+  /** The whole drawing as an SVG file, with the colours of now. */
+  picture() {
+    const { width, height } = this.graph;
+    const rules = [...document.styleSheets].flatMap((sheet) => [...sheet.cssRules])
+      .map((rule) => rule.cssText).filter((text) => text.startsWith("#graph"))
+      .map((text) => text.replaceAll("#graph ", ""));
+    const style = getComputedStyle(document.documentElement);
+    const plain = rules.join("\n").replace(/var\((--\w+)\)/g,
+      (_, name) => style.getPropertyValue(name).trim());
+    const root = svg("svg", { xmlns: "http://www.w3.org/2000/svg",
+      viewBox: `-20 -20 ${width + 40} ${height + 40}`, width: width + 40, height: height + 40 },
+      svg("style", {}, plain),
+      svg("rect", { x: -20, y: -20, width: width + 40, height: height + 40,
+        fill: style.getPropertyValue("--ground").trim() }),
+      ...this.graph.edges.map((edge) => this.edge(edge)),
+      ...this.graph.nodes.map((node) => this.card(node)));
+    return new XMLSerializer().serializeToString(root);
+  }
+}
+
+function touches(box, other) {
+  return box[0] <= other[2] && other[0] <= box[2] && box[1] <= other[3] && other[1] <= box[3];
+}

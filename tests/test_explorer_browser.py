@@ -1,0 +1,394 @@
+"""The explorer in a real browser: clicks, keys, numbers, hostile names, no request."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+import thalweg as tw
+from tests.explorer_pages import chain, fan_out, traces
+
+webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+DRIVER = shutil.which("chromedriver")
+pytestmark = [
+    pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="chromium or chromedriver not found"),
+    pytest.mark.xdist_group("browser"),
+]
+OPTIONS = (
+    "--headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage --window-size=1400,860"
+    " --no-first-run --disable-background-networking --disable-component-update"
+)
+
+
+class Browser:
+    """A page under test."""
+
+    def __init__(self, driver, folder):
+        self.driver = driver
+        self.folder = folder
+        self.opened = 0
+
+    def open(self, trace, fragment="", **options):
+        self.opened += 1
+        path = trace.to_html(self.folder / f"page{self.opened}.html", **options)
+        self.go(path.as_uri() + fragment)
+        return path
+
+    def go(self, address):
+        self.driver.get(address)
+        assert self.js("return document.documentElement.dataset.ready") == "true", self.errors()
+        self.settle()
+
+    def settle(self):
+        """Wait for the frame in which the drawing is made."""
+        self.driver.execute_async_script(
+            "const done = arguments[0];"
+            "requestAnimationFrame(() => requestAnimationFrame(() => done()));"
+        )
+
+    def js(self, code, *args):
+        return self.driver.execute_script(code, *args)
+
+    def key(self, *keys):
+        webdriver.ActionChains(self.driver).send_keys(*keys).perform()
+        self.settle()
+
+    def text(self, selector):
+        return self.js("return document.querySelector(arguments[0])?.textContent ?? null", selector)
+
+    def texts(self, selector):
+        code = "return [...document.querySelectorAll(arguments[0])].map((e) => e.textContent)"
+        return self.js(code, selector)
+
+    def click(self, selector):
+        self.driver.find_element("css selector", selector).click()
+        self.settle()
+
+    def errors(self):
+        return [line["message"] for line in self.driver.get_log("browser")]
+
+
+@pytest.fixture(scope="module")
+def driver():
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for option in OPTIONS.split():
+        options.add_argument(option)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    found = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    yield found
+    found.quit()
+
+
+@pytest.fixture
+def browser(driver, tmp_path):
+    driver.get("about:blank")
+    for log in ("browser", "performance"):
+        driver.get_log(log)
+    page = Browser(driver, tmp_path)
+    yield page
+    assert page.errors() == []
+
+
+@pytest.fixture(scope="module")
+def traced():
+    return traces()
+
+
+NODE = """
+    location.hash = `#node=${arguments[0]}`;
+    return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => {
+      const exact = (role) => document.querySelector(`#panel .big.${role}`)?.dataset.exact ?? null;
+      done([document.querySelector("#panel h2").textContent, exact("value"), exact("gradient")]);
+    })));
+"""
+
+
+@pytest.mark.parametrize("name", ["circuit", "neuron", "fan_out"])
+def test_every_number_is_the_traces(browser, traced, name):
+    trace = traced[name]
+    browser.open(trace)
+    for node in trace:
+        label, value, gradient = browser.js(NODE, node.index)
+        assert label == node.label
+        assert float(value) == node.value
+        assert float(gradient) == node.upstream
+
+
+def test_arrays_are_tables_of_their_entries(browser, traced):
+    trace = traced["affine"]
+    browser.open(trace, f"#node={trace['W'].index}")
+    for role, array in (("value", trace["W"].value), ("gradient", trace["W"].upstream)):
+        shown = [float(x) for x in browser.texts(f"#panel .scroll.{role} table.entries td")]
+        np.testing.assert_allclose(shown, array.ravel(), rtol=1e-5, atol=1e-300)
+
+
+def test_numbers_look_as_in_the_terminal(browser, traced):
+    browser.open(traced["neuron"])
+    browser.key("0")
+    shown = browser.texts("#graph .card text.value")
+    expected = [f"▸ {float(node.value):.6g}" for node in traced["neuron"]]
+    assert sorted(shown) == sorted(expected)
+    gradients = browser.texts("#graph .card text.gradient")
+    assert sorted(gradients) == sorted(f"◂ {float(n.upstream):.6g}" for n in traced["neuron"])
+
+
+def test_a_sum_over_fan_out_is_written_term_by_term(browser):
+    trace = tw.trace(fan_out, 1.5, -0.25)
+    a = trace["a"]
+    browser.open(trace, f"#node={a.index}")
+    equations = browser.texts("#panel .equation")
+    shares = [
+        (node, edge) for node in trace for edge in node.inputs if edge.node is a and edge.local
+    ]
+    assert len(shares) == 4
+    for node, edge in shares:
+        for number in (node.upstream, edge.local.number):
+            assert any(f"{float(number):.6g}" in line for line in equations)
+    numbers = next(line for line in equations if line.endswith(f"={float(a.upstream):.6g}"))
+    assert numbers.count("·") == 4
+    assert numbers.count("+") == 3
+
+
+def test_backward_not_run_is_said_and_never_zero(browser):
+    browser.open(tw.trace(np.tanh, np.linspace(-1, 1, 5)), "#node=1")
+    assert "Backward not run" in browser.text("#panel [data-reason]")
+    assert browser.texts("#graph .card text.gradient") == []
+    assert set(browser.texts("#graph .card text.muted")) == {"backward not run"}
+    assert browser.js("return !document.getElementById('warning').hidden")
+
+
+def test_the_local_jacobian_as_a_badge(browser, traced):
+    trace = traced["classifier"]
+    browser.open(trace, f"#node={trace['h'].index}")
+    panel = browser.text("#panel")
+    assert "diagonal" in browser.texts("#panel .badge")
+    assert "2,048 × 2,048, 2,048 non-zero" in panel
+    assert "held in 16 kB; dense it would take 34 MB" in panel
+    assert browser.js("return document.querySelectorAll('#panel canvas.heat').length") >= 2
+
+
+def test_a_click_chooses_and_back_is_undo(browser, traced):
+    browser.open(traced["circuit"])
+    index = traced["circuit"]["q"].index
+    browser.click(f"#graph .card[data-node='{index}']")
+    assert browser.text("#panel h2") == "q"
+    assert browser.js("return location.hash").startswith(f"#node={index}")
+    browser.click("#panel [data-go='0']")
+    assert browser.text("#panel h2") == "x"
+    browser.driver.back()
+    browser.settle()
+    assert browser.text("#panel h2") == "q"
+
+
+def test_keys(browser, traced):
+    trace = traced["circuit"]
+    browser.open(trace)
+    browser.js("document.getElementById('stage').focus()")
+    up, down, left, right = "\ue013", "\ue015", "\ue012", "\ue014"
+    for key, label in ((right, "x"), (right, "q"), (right, "q * z"), (left, "q"), (down, "z")):
+        browser.key(key)
+        assert browser.text("#panel h2") == label
+    browser.key(up)
+    assert browser.text("#panel h2") == "q"
+    browser.key("\ue00c")  # Escape
+    assert browser.text("#panel h2") == "circuit"
+    browser.key("?")
+    assert browser.js("return document.getElementById('keys').open")
+    browser.key("\ue00c")
+    before = browser.js("return document.getElementById('world').getAttribute('transform')")
+    browser.key("+")
+    assert browser.js("return document.getElementById('world').getAttribute('transform')") != before
+    browser.key("t", "t")
+    assert browser.js("return document.documentElement.dataset.theme") == "light"
+    browser.key("t")
+    assert browser.js("return document.documentElement.dataset.theme") == "dark"
+
+
+def test_search(browser, traced):
+    browser.open(traced["classifier"])
+    browser.key("/")
+    browser.key(*"tanh")
+    assert len(browser.texts("#found li")) == 2
+    browser.key("\ue015", "\ue007")  # down, Enter
+    assert browser.text("#panel h2") == "h.2"
+    assert browser.js("return document.activeElement.id") == "stage"
+
+
+def test_steps_show_one_number_after_another(browser, traced):
+    trace = traced["circuit"]
+    browser.open(trace)
+    browser.key("\ue011")  # Home
+    assert browser.texts("#graph .card text.value, #graph .card text.gradient") == []
+    for step in range(1, 2 * len(trace) + 1):
+        browser.key("n")
+        shown = len(browser.texts("#graph .card text.value"))
+        gradients = len(browser.texts("#graph .card text.gradient"))
+        assert (shown, gradients) == (min(step, len(trace)), max(step - len(trace), 0))
+    browser.key("p")
+    assert len(browser.texts("#graph .card text.gradient")) == len(trace) - 1
+    assert "step=9" in browser.js("return location.hash")
+
+
+def test_a_fragment_brings_back_the_view(browser, traced):
+    path = browser.open(traced["neuron"], "#node=5&step=8&view=10,20,1.5&theme=dark")
+    assert browser.text("#panel h2") == traced["neuron"].nodes[5].label
+    assert browser.text("#step").startswith("8/")
+    assert "scale(1.5)" in browser.js(
+        "return document.getElementById('world').getAttribute('transform')"
+    )
+    assert browser.js("return document.documentElement.dataset.theme") == "dark"
+    browser.driver.get("about:blank")
+    browser.go(path.as_uri() + "#node=99999&step=x&view=1,2&theme=<b>")
+    assert browser.text("#panel h2") == "neuron"
+
+
+TEXTS = """
+    return [...document.querySelectorAll("#graph text")].map((text) => {
+      const { left, top, right, bottom } = text.getBoundingClientRect();
+      return [text.textContent, left, top + 2, right, bottom - 2];
+    });
+"""
+BODIES = """
+    return [...document.querySelectorAll("#graph .card")].flatMap((card) => {
+      const body = card.querySelector("rect").getBoundingClientRect();
+      return [...card.querySelectorAll("text.gate, text.label")].map((text) => {
+        const { left, right } = text.getBoundingClientRect();
+        return [text.textContent, left - body.left, body.right - right];
+      });
+    });
+"""
+
+
+@pytest.mark.parametrize("name", ["circuit", "neuron", "affine", "fan_out", "classifier"])
+def test_labels_do_not_overlap_and_are_not_clipped(browser, traced, name):
+    browser.open(traced[name])
+    browser.key("0")
+    texts = browser.js(TEXTS)
+    assert len(texts) > 2 * len(traced[name])
+    for a, b in itertools.combinations(texts, 2):
+        apart = a[3] <= b[1] or b[3] <= a[1] or a[4] <= b[2] or b[4] <= a[2]
+        assert apart, (a, b)
+    for text, left, right in browser.js(BODIES):
+        assert left > 0, text
+        assert right > 0, text
+
+
+HOSTILE = [
+    "<script>window.hacked = 1</script>",
+    "</script><script>window.hacked = 1</script>",
+    "<img src=x onerror='window.hacked=1'>",
+    '"><svg onload=window.hacked=1>',
+    "'\"`${window.hacked=1}`",
+    "<!--<script>",
+    "]]>",
+    "\u202eevil\u202c",
+    "\u2066\u2069\u200f",
+    "&lt;b&gt;&amp;",
+    "\u2028line\u2029",
+    "\x00\x1b[31m",
+    "\ud800",
+    "שלום",
+    "javascript:window.hacked=1",
+    "{{script}}",
+    "__proto__",
+    "x" * 100_000,
+]
+
+
+def test_hostile_names_are_text(browser):
+    def hostile(params):
+        return sum(params.values())
+
+    hostile.__name__ = "</title><script>window.hacked = 1</script>"
+    trace = tw.trace(hostile, {name: float(i) for i, name in enumerate(HOSTILE)})
+    path = browser.open(trace)
+    assert path.stat().st_size < 1_000_000
+    assert browser.text("#title") == hostile.__name__
+    for node in trace.inputs:
+        label, value, _ = browser.js(NODE, node.index)
+        printable = "".join(
+            c if c.isprintable() else "\ufffd" for c in " ".join(node.label.split())
+        )
+        assert label == printable if len(printable) < 400 else printable.startswith(label[:-1])
+        assert float(value) == node.value
+    assert browser.js("return window.hacked") is None
+    assert browser.js("return document.scripts.length") == 2
+    assert browser.js("return document.querySelectorAll('img, #panel svg[onload]').length") == 0
+
+
+def test_no_request_is_made(browser, traced):
+    path = browser.open(traced["classifier"])
+    for step in ("n", "n", "t", "/", "tanh", "\ue007", "0", "\ue00c"):
+        browser.key(*step)
+    logged = [json.loads(line["message"]) for line in browser.driver.get_log("performance")]
+    asked = [
+        line["message"]["params"]["request"]["url"].partition("#")[0]
+        for line in logged
+        if line["message"]["method"] == "Network.requestWillBeSent"
+    ]
+    assert set(asked) == {path.as_uri()}
+
+
+def test_the_policy_refuses_requests_and_scripts(browser, traced):
+    browser.open(traced["circuit"])
+    refused = browser.driver.execute_async_script(
+        """
+        const done = arguments[0];
+        const script = document.createElement("script");
+        script.textContent = "window.hacked = 1";
+        document.body.append(script);
+        fetch("http://127.0.0.1:9/").then(() => done("sent"), () => done("refused"));
+        """
+    )
+    assert refused == "refused"
+    assert browser.js("return window.hacked") is None
+    assert any("Content Security Policy" in line for line in browser.errors())
+
+
+def test_ten_thousand_nodes(browser):
+    trace = tw.trace(chain, 0.5, 1.01, 5000)
+    browser.open(trace)
+    assert browser.js("return document.querySelectorAll('#graph .card').length") < 360
+    browser.key("0")
+    assert not browser.js("return document.getElementById('overview').hidden")
+    paint = browser.js("return performance.getEntriesByName('first-contentful-paint')[0].startTime")
+    assert paint < 2000
+    label, value, _ = browser.js(NODE, len(trace) - 1)
+    assert label == trace.nodes[-1].label
+    assert float(value) == trace.nodes[-1].value
+    assert browser.js("return document.querySelectorAll('#graph .card.chosen').length") == 1
+
+
+def test_in_a_frame_as_in_a_notebook(browser, traced, tmp_path):
+    path = tmp_path / "notebook.html"
+    path.write_text(f"<!doctype html>{traced['circuit']._repr_html_()}", encoding="utf-8")
+    browser.driver.get(path.as_uri())
+    browser.driver.switch_to.frame(0)
+    browser.settle()
+    browser.click("#graph .card[data-node='3']")
+    assert browser.text("#panel h2") == "q"
+    browser.driver.switch_to.default_content()
+
+
+def test_the_picture_can_be_saved(browser, traced):
+    browser.open(traced["circuit"])
+    browser.js(
+        """
+        URL.createObjectURL = (blob) => { window.saved = blob; return "data:,"; };
+        HTMLAnchorElement.prototype.click = () => {};
+        """
+    )
+    browser.click("#svg")
+    text = browser.js("return window.saved.text()")
+    assert text.startswith("<svg")
+    assert text.count('class="card') == len(traced["circuit"])
+    assert "var(" not in text
+    browser.click("#json")
+    assert json.loads(browser.js("return window.saved.text()"))["format"] == "thalweg-explorer"
