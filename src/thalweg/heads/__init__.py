@@ -16,6 +16,7 @@ Examples
 array([[0.073..., 0.006...]])
 """
 
+from thalweg.heads import evaluate
 from thalweg.heads.bernoulli import Bernoulli, BernoulliDistribution
 from thalweg.heads.categorical import Categorical, CategoricalDistribution
 from thalweg.heads.distribution import Distribution
@@ -26,6 +27,7 @@ from thalweg.heads.gaussian import (
 )
 from thalweg.heads.head import Head
 from thalweg.heads.laplace import Laplace, LaplaceDistribution
+from thalweg.heads.mixture import MixtureDensity, MixtureDistribution
 from thalweg.heads.poisson import Poisson, PoissonDistribution
 from thalweg.heads.student import StudentT, StudentTDistribution
 
@@ -40,9 +42,12 @@ __all__ = [
     "Head",
     "Laplace",
     "LaplaceDistribution",
+    "MixtureDensity",
+    "MixtureDistribution",
     "MultivariateGaussianDistribution",
     "Poisson",
     "PoissonDistribution",
     "StudentT",
     "StudentTDistribution",
+    "evaluate",
 ]

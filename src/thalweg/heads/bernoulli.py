@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -25,6 +25,7 @@ class BernoulliDistribution(Distribution):
     """
 
     logits: Any
+    discrete: ClassVar[bool] = True
 
     @property
     def _shape(self) -> tuple[int, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -31,6 +31,7 @@ class CategoricalDistribution(Distribution):
     """
 
     logits: Any
+    discrete: ClassVar[bool] = True
 
     @property
     def _shape(self) -> tuple[int, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import KW_ONLY, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -30,6 +30,7 @@ class Distribution(ABC):
 
     _: KW_ONLY
     event_ndim: int = static(default=0)
+    discrete: ClassVar[bool] = False
 
     @property
     @abstractmethod

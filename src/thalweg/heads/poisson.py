@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy.special import pdtr, pdtrik
@@ -29,6 +29,7 @@ class PoissonDistribution(Distribution):
     """
 
     log_rate: Any
+    discrete: ClassVar[bool] = True
 
     @property
     def _shape(self) -> tuple[int, ...]:
