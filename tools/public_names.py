@@ -59,7 +59,8 @@ def page() -> str:
         lines += [re.sub(r"\n{3,}", "\n\n", _entry(name)) for name in names.split()]
     lines += [
         "`thalweg.scipy.special` and `thalweg.scipy.linalg` have functions of SciPy that NumPy's",
-        "protocols do not reach; they are called as SciPy's.",
+        "protocols do not reach; they are called as SciPy's. `thalweg.scipy.optimize` and",
+        "`thalweg.scipy.integrate` have its solvers, fed with derivatives ([solvers](solvers.md)).",
         "",
     ]
     return "\n".join(lines)

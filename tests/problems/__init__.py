@@ -1,0 +1,1 @@
+"""Problems of the optimisation and PDE literature that tests solve."""
