@@ -193,6 +193,7 @@ def test_a_diagonal_takes_one_and_nothing_takes_none():
 
 def test_a_grid_takes_five_directly():
     """Five is the fullest row; and the star number of large grids (Fertin, Raspaud, Reed 2004)."""
+    assert columns(grid(10)).count == 6  # in turn; the natural order takes seven
     for n in (8, 12, 13):
         assert star(grid(n)).count == columns(grid(n)).count == 5
     assert acyclic(grid(10)).count <= 4

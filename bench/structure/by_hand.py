@@ -48,20 +48,25 @@ def brusselator(problem: Any) -> Callable[[], Any]:
 
 
 def rosenbrock(problem: Any) -> Callable[[], Any]:
-    """Three diagonals, side by side in memory as CSR has them."""
+    """Three diagonals, side by side in memory as CSR has them; the memory is used again."""
     n, x = problem.size, problem.x
     columns = np.arange(n)[:, None] + np.arange(-1, 2)
     indices = columns.ravel()[1:-1].astype(np.int32)
     indptr = np.clip(np.arange(-1, 3 * n, 3), 0, 3 * n - 2).astype(np.int32)
 
+    table = np.empty((n, 3))
+    beside, middle = np.empty(n), np.empty(n)
+
     def matrix() -> Any:
-        table = np.empty((n, 3))
-        beside = -400 * x[:-1]
-        table[1:, 0] = beside
-        table[:-1, 2] = beside
-        table[:-1, 1] = 1200 * x[:-1] ** 2 - 400 * x[1:] + 2
-        table[-1, 1] = 0
-        table[1:, 1] += 200
+        np.multiply(x, -400, out=beside)
+        table[1:, 0] = table[:-1, 2] = beside[:-1]
+        np.multiply(x, x, out=middle)
+        np.multiply(middle, 1200, out=middle)
+        np.add(middle[:-1], beside[1:], out=middle[:-1])
+        np.add(middle, 202, out=middle)
+        middle[0] -= 200
+        middle[-1] = 200
+        table[:, 1] = middle
         return sparse.csr_array((table.reshape(-1)[1:-1], indices, indptr), shape=(n, n))
 
     return matrix

@@ -37,7 +37,6 @@ __all__ = [
     "Bicolouring",
     "Colouring",
     "alone",
-    "apart",
     "best",
     "bidirectional",
     "canonical",
@@ -45,6 +44,7 @@ __all__ = [
     "counted",
     "filled",
     "fullest",
+    "in_turn",
     "numbered",
     "row_numbers",
     "rows",
@@ -55,6 +55,8 @@ __all__ = [
 _MOST_EDGES = 20_000_000
 #: Up to as many entries, several orders are tried and the best is taken.
 _FEW = 200_000
+#: Numbers of colours in turn that are tried, from the fewest that there can be.
+_TURNS = 8
 
 
 @dataclass(frozen=True)
@@ -147,13 +149,16 @@ def columns(pattern: Any, order: str | None = None) -> Colouring:
     lines = canonical(pattern)
     turned = lines.T.tocsr()
     most = fullest(lines)
-    if order is None:
-        colours = np.arange(lines.shape[1]) % max(most, 1)
-        if apart(lines, colours, most):
-            return numbered(np.where(filled(turned), colours, -1))
-    return best(
+    needed = filled(turned)
+    turns = in_turn(lines, [most], needed) if order is None else None
+    if turns is not None:
+        return turns
+    found = best(
         order, most, lambda name: _greedy(turned, _order_of_lines(turned, lines, name)), lines.nnz
     )
+    if order is None:
+        turns = in_turn(lines, range(most + 1, min(found.count, most + _TURNS)), needed)
+    return found if turns is None else turns
 
 
 def rows(pattern: Any, order: str | None = None) -> Colouring:
@@ -185,9 +190,14 @@ def row_numbers(lines: Any) -> Any:
     return np.repeat(np.arange(lines.shape[0]), np.diff(lines.indptr))
 
 
-def apart(lines: Any, colours: Any, count: int) -> bool:
-    """Whether every row has each of so many colours at most once."""
-    return bool(np.all(_times(row_numbers(lines) * count + colours[lines.indices]) == 1))
+def in_turn(lines: Any, counts: Iterable[int], needed: Any) -> Colouring | None:
+    """Columns coloured 0, 1, …, k − 1, 0, 1, … where `needed`, for the first k that is valid."""
+    own, n = row_numbers(lines), lines.shape[1]
+    for k in counts:
+        colours = np.arange(n) % max(k, 1)
+        if np.all(_times(own * k + colours[lines.indices]) == 1):
+            return numbered(np.where(needed, colours, -1))
+    return None
 
 
 def alone(lines: Any, colours: Any) -> Any:

@@ -21,12 +21,12 @@ from scipy import sparse
 from thalweg.errors import ShapeError
 from thalweg.jacobian.colour import (
     Colouring,
-    apart,
     best,
     canonical,
     counted,
     filled,
     fullest,
+    in_turn,
     numbered,
     row_numbers,
     without_diagonal,
@@ -78,10 +78,10 @@ def star(pattern: Any, order: str | None = None) -> Colouring:
     # Where all rows are about equally full, as in bands, stencils and blocks, colours in turn are
     # as good; where some are full it is the star colouring that saves.
     if order is None and 5 * lines.nnz >= 4 * most * lines.shape[0]:
-        colours = np.arange(lines.shape[0]) % max(most, 1)
         near = lines + sparse.eye_array(lines.shape[0], dtype=np.int32, format="csr")
-        if apart(near, colours, most):
-            return numbered(np.where(filled(lines), colours, -1))
+        turns = in_turn(near, [most], filled(lines))
+        if turns is not None:
+            return turns
     graph = without_diagonal(lines)
     return best(order, 1, lambda name: _star(graph, arrange(graph, name), lines), lines.nnz)
 
