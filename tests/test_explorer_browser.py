@@ -164,6 +164,27 @@ def test_backward_not_run_is_said_and_never_zero(browser):
     assert browser.js("return !document.getElementById('warning').hidden")
 
 
+def unstable(x, y):
+    a = np.log(x)
+    b = a * y
+    return np.sum(b)
+
+
+def test_the_producer_of_a_nan_is_marked_and_what_hands_it_on(browser):
+    with np.errstate(all="ignore"):
+        trace = tw.trace(unstable, np.array([1.0, -1.0]), 2.0)
+    browser.open(trace)
+    browser.key("0")
+    marked = browser.texts("#graph .card.producer text.label")
+    assert marked == ["a 2"]
+    handed_on = browser.js(
+        "return [...document.querySelectorAll('#graph .nonfinite')].map((e) => e.dataset.node)"
+    )
+    assert {"a", "b"} <= {trace.nodes[int(index)].label for index in handed_on}
+    said = browser.text("#panel .trouble")
+    assert said.split() == str(trace.first_nonfinite()).split()
+
+
 def test_the_local_jacobian_as_a_badge(browser, traced):
     trace = traced["classifier"]
     browser.open(trace, f"#node={trace['h'].index}")

@@ -15,6 +15,7 @@ from thalweg.errors import SizeLimitError
 from thalweg.jacobian.coordinates import size_of
 from thalweg.jacobian.structure import LocalJacobian
 from thalweg.report.layout import Drawing, Edge, layered
+from thalweg.report.nonfinite import first_nonfinite
 from thalweg.report.numbers import number_text
 from thalweg.report.page_values import Detail, choose_detail, pack
 from thalweg.report.record import GroupFound, Record, TraceEdge, TraceNode
@@ -34,7 +35,7 @@ _PITCH, _CLOSE, _MANY = 36.0, 12.0, 6
 #: Width of a character in the body, and on the wires.
 _WIDE, _NARROW = 7.3, 6.4
 #: Characters of the longest text on a card and on a wire.
-_LONGEST, _LONGEST_ON_WIRE = 22, 14
+_LONGEST, _LONGEST_ON_WIRE = 22, 18
 #: Characters of the longest text on the page: a source line may be a whole program.
 _LONGEST_TEXT = 400
 
@@ -66,6 +67,7 @@ def page_data(record: Record, limit: int | None = None) -> dict[str, Any]:
         "output_values": [pack(value, detail) for value in record.output_values],
         "notes": [one_line(note) for note in record.notes],
         "groups": [_group(group) for group in record.groups],
+        "trouble": _trouble(record),
         "height": drawing.height,
         "columns": [[round(column.x, 1), round(column.width, 1)] for column in drawing.columns],
         "nodes": [
@@ -159,6 +161,15 @@ def _local(local: LocalJacobian, texts: _Texts, detail: Detail) -> dict[str, Any
             nnz = None
         data["size"] = [*local.shape, nnz, local.nbytes]
     return data
+
+
+def _trouble(record: Record) -> dict[str, Any] | None:
+    """Where the first NaN or Inf was made, and what to do."""
+    found = first_nonfinite(record)
+    if found is None:
+        return None
+    index = next(node.index for node in record.nodes if node.label == found.label)
+    return {"node": index, "text": [one_line(line) for line in str(found).splitlines()]}
 
 
 def _group(group: GroupFound) -> dict[str, Any]:

@@ -1,11 +1,11 @@
 /** Cards and wires: the value above, the gradient below, the local gradient over the wire. */
 
 import { bodyOf, portOf } from "./data.js";
-import { brief, cut, shapeOf, shapeText } from "./format.js";
+import { brief, cut, isFaulty, shapeOf, shapeText } from "./format.js";
 import { svg } from "./math.js";
 
 const LONGEST = 22;
-const ON_WIRE = 14;
+const ON_WIRE = 18;
 
 /** What the card says about the gradient: a number, or why there is none. */
 export function gradientText(graph, node) {
@@ -20,12 +20,17 @@ export function drawCard(graph, node, shown) {
   const room = Math.floor((body.width - 10) / 7);
   const label = `${cut(node.label, Math.max(room - (shape ? shape.length + 1 : 0), 4))}${shape ? ` ${shape}` : ""}`;
   const centre = body.y + body.height / 2;
-  const classes = ["card", node.input && "input", node.output && "output"].filter(Boolean);
+  const classes = ["card", node.input && "input", node.output && "output",
+    isFaulty(node.value) && shown.value && "nonfinite",
+    isFaulty(node.upstream) && shown.gradient && "nonfinite",
+    graph.trouble?.node === node.id && "producer"].filter(Boolean);
   const text = (role, y, content) => svg("text", { class: role, x: middle, y }, content);
   const gradient = gradientText(graph, node);
   return svg("g", { class: classes.join(" "), "data-node": node.id },
     svg("rect", { x: body.x, y: body.y, width: body.width, height: body.height, rx: 9 }),
     shown.value ? text("value", body.y - 6, cut(`▸ ${brief(node.value)}`, LONGEST)) : null,
+    graph.trouble?.node === node.id
+      ? svg("text", { class: "flag", x: body.x + body.width - 10, y: body.y + 14 }, "!") : null,
     node.input
       ? text("label", centre + 4, label)
       : text("gate", centre - 2, cut(node.gate, Math.floor(room * 0.85))),

@@ -111,6 +111,16 @@ export function cut(text, columns) {
   return kept;
 }
 
+/** Whether there is a NaN or an infinity in it. */
+export function isFaulty(value) {
+  if (value === null || value === undefined) return false;
+  if (typeof value === "object" && "parts" in value) return value.parts.some(isFaulty);
+  if (isArray(value) && value.summary) return value.summary[3] + value.summary[4] > 0;
+  const faulty = (x) => (x !== null && typeof x === "object"
+    ? faulty(x.re) || faulty(x.im) : typeof x === "string");
+  return (entriesOf(value) ?? []).some(faulty);
+}
+
 export function shapeText(shape) {
   return shape.join("×");
 }

@@ -34,8 +34,11 @@ function fillHeader() {
   const output = graph.output_values.map((value) => brief(value)).join(", ");
   const backward = graph.backward ? "" : " · backward not run";
   byId("subtitle").textContent = `${graph.nodes.length} nodes · output ${output}${backward}`;
-  byId("warning").hidden = graph.backward;
-  byId("warning").textContent = "backward not run: there are no gradients to show";
+  const warnings = [];
+  if (!graph.backward) warnings.push("backward not run: there are no gradients to show");
+  if (graph.trouble) warnings.push(`NaN or Inf begin at ${graph.nodes[graph.trouble.node].label.slice(0, 40)} (!)`);
+  byId("warning").hidden = !warnings.length;
+  byId("warning").textContent = warnings.join(" · ");
 }
 
 function fillPanel() {

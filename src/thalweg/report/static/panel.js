@@ -35,6 +35,7 @@ export function nodePanel(graph, node, shown) {
   } else if (!node.input) {
     parts.push(html("pre", {}, node.expression));
   }
+  if (graph.trouble?.node === node.id) parts.push(...troubleParts(graph));
   parts.push(heading("Value ▸"), shown.value ? picture(node.value, "value")
     : html("p", { class: "muted" }, "Not computed yet: step on."));
   parts.push(...forward(graph, node, { reveal: shown.value }));
@@ -136,11 +137,17 @@ function localParts(graph, node, operand) {
   return parts;
 }
 
+/** Where NaN or Inf begin. */
+function troubleParts(graph) {
+  return [html("pre", { class: "trouble" }, graph.trouble.text.join("\n"))];
+}
+
 export function overviewPanel(graph) {
   const parts = [html("h2", {}, graph.function)];
   if (graph.file) parts.push(html("p", { class: "where" }, `${graph.file}:${graph.line}`));
   parts.push(html("p", {}, `${graph.nodes.length} nodes. Click one, or press n to go through both passes gate by gate; ? shows the keys.`));
   if (!graph.backward) parts.push(html("p", { "data-reason": "" }, "Backward not run: pass upstream= in the form of the output."));
+  if (graph.trouble) parts.push(html("p", {}, nodeLink(graph.nodes[graph.trouble.node])), ...troubleParts(graph));
   parts.push(heading("Inputs"), listTable(["input", "value ▸", "gradient ◂"], graph.inputs.map((id) => {
     const node = graph.nodes[id];
     return html("tr", {}, html("td", { class: "text" }, nodeLink(node)),

@@ -175,8 +175,9 @@ export class View {
   show(id) {
     const node = this.graph.nodes[id];
     const { clientWidth, clientHeight } = this.stage;
-    if (this.scale < 0.35) {
-      const scale = 0.9;
+    const far = !touches(this.window(), [node.x, node.y, node.x + node.width, node.y + node.height]);
+    if (far || this.scale < 0.35) {
+      const scale = this.scale < 0.35 ? 0.9 : this.scale;
       this.set([node.x + node.width / 2 - clientWidth / 2 / scale,
         node.y + node.height / 2 - clientHeight / 2 / scale, scale]);
       return;
