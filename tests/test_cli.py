@@ -120,6 +120,16 @@ def test_check(capsys):
     assert "passed" in out
 
 
+def test_structure(capsys):
+    code, out, _ = run(capsys, "structure", "tanh(x)", "x=[1, 2, 3]")
+    assert code == 0
+    assert "diagonal 3 × 3" in out
+    assert "dense would be 72 B" in out
+    code, out, _ = run(capsys, "structure", "-sum(x ** 3)", "x=[1, 2]", "--hessian")
+    assert code == 0
+    assert "symmetric: diagonal 2 × 2" in out
+
+
 def test_a_wrong_gradient_has_its_own_exit_code(capsys, monkeypatch):
     def fail(*_args, **_options):
         raise GradientCheckError("gate 'tanh' disagrees with differences")

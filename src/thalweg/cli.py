@@ -1,4 +1,4 @@
-"""The command ``thalweg``: explain, check, lecture, fit."""
+"""The command ``thalweg``: explain, check, structure, lecture, fit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 from rich.console import Console
 
-from thalweg.commands import check, explain, fit, lecture
+from thalweg.commands import check, explain, fit, lecture, structure
 from thalweg.errors import GradientCheckError, UserError
 
 __all__ = ["main"]
@@ -25,6 +25,7 @@ _EPILOG = """\
 examples:
   thalweg explain "(x + y) * z" x=-2 y=5 z=-4
   thalweg check "sum(tanh(x) ** 2)" x="[0.2, 0.4]"
+  thalweg structure "exp(x) / sum(exp(x))" x="[1, 2, 3]"
   thalweg lecture --part 7
   thalweg fit iris.csv --target species
 
@@ -45,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
         "--version", action="version", version=f"thalweg {metadata.version('thalweg')}"
     )
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (explain, check, lecture, fit):
+    for module in (explain, check, structure, lecture, fit):
         module.add(commands)
     return top
 
@@ -54,7 +55,7 @@ def _parsed(argv: Sequence[str]) -> argparse.Namespace:
     """The arguments; an expression may begin with a minus, values may come after options."""
     top = parser()
     words = list(argv)
-    if words and words[0] in ("explain", "check"):  # argparse takes "-x*y" for options
+    if words and words[0] in ("explain", "check", "structure"):  # argparse takes "-x*y" for options
         words = [
             f" {word}" if re.match(r"-[^-]", word) and word != "-h" else word for word in words
         ]
