@@ -100,7 +100,7 @@ _LAZY = {
     "implicit": "thalweg.api_implicit",
     "trace": "thalweg.report.trace",
 }
-_LAZY_MODULES = frozenset(["heads", "optim", "report", "scipy", "testing"])
+_LAZY_MODULES = frozenset(["generative", "heads", "optim", "report", "scipy", "testing"])
 
 
 def __getattr__(name: str) -> Any:
