@@ -48,6 +48,7 @@ if TYPE_CHECKING:  # loaded by __getattr__ when first used
     from thalweg.report.audit import audit
     from thalweg.report.trace import Trace, trace
     from thalweg.testing import check_gradient, check_grads, check_primitive
+    from thalweg.training.loop import fit
 
 __all__ = [
     "Compiled",
@@ -63,6 +64,7 @@ __all__ = [
     "config",
     "detach",
     "errors",
+    "fit",
     "grad",
     "hessian",
     "hvp",
@@ -97,10 +99,13 @@ _LAZY = {
     "check_primitive": "thalweg.testing",
     "clear_cache": "thalweg.execute.native.cache",
     "compile": "thalweg.api_compile",
+    "fit": "thalweg.training.loop",
     "implicit": "thalweg.api_implicit",
     "trace": "thalweg.report.trace",
 }
-_LAZY_MODULES = frozenset(["generative", "heads", "optim", "report", "scipy", "testing"])
+_LAZY_MODULES = frozenset(
+    ["generative", "heads", "optim", "report", "scipy", "testing", "training"]
+)
 
 
 def __getattr__(name: str) -> Any:

@@ -13,6 +13,7 @@
     │   ├── SizeLimitError         (MemoryError)          a dense result above the memory limit
     │   ├── ConvergenceError       (RuntimeError)         a solver that has not solved
     │   ├── SingularError          (LinAlgError)          no derivative: a singular linear system
+    │   ├── NonFiniteError       (FloatingPointError)  NaN or Inf in a training loss or gradient
     │   ├── ExpressionError        (ValueError)           text that is not an allowed expression
     │   └── DataError              (ValueError)           a file that cannot be used
     ├── GradientCheckError         (AssertionError)       a derivative disagrees with differences
@@ -22,14 +23,18 @@ Warnings, for what is right but not as fast as it could be::
 
     ThalwegWarning                 (UserWarning)
     ├── RecompilationWarning       a compiled function is traced again and again
-    └── NativeUnavailableWarning   compiled functions run in NumPy, and why
+    ├── NativeUnavailableWarning   compiled functions run in NumPy, and why
+    └── CheckpointWarning          a damaged checkpoint was passed over
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 from numpy.linalg import LinAlgError
 
 __all__ = [
+    "CheckpointWarning",
     "ConvergenceError",
     "DataError",
     "DtypeError",
@@ -38,6 +43,7 @@ __all__ = [
     "InternalError",
     "NativeUnavailableWarning",
     "NoRuleError",
+    "NonFiniteError",
     "NonScalarOutputError",
     "RecompilationWarning",
     "ShapeError",
@@ -95,6 +101,12 @@ class SingularError(UserError, LinAlgError):
     """A linear system without a unique solution where a derivative needs it."""
 
 
+class NonFiniteError(UserError, FloatingPointError):
+    """A training loss or gradient that is NaN or Inf; ``result`` has everything before it."""
+
+    result: Any = None
+
+
 class ExpressionError(UserError, ValueError):
     """Text that is not an expression of the allowed names and operations."""
 
@@ -121,3 +133,7 @@ class RecompilationWarning(ThalwegWarning):
 
 class NativeUnavailableWarning(ThalwegWarning):
     """Compiled functions run in NumPy here; the message gives the reason."""
+
+
+class CheckpointWarning(ThalwegWarning):
+    """A damaged checkpoint was passed over; training goes on from the one before it."""

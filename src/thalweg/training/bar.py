@@ -1,0 +1,76 @@
+"""The progress bar of `fit`."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+__all__ = ["Bar"]
+
+_PAUSE = 0.1  # seconds between two updates: they cost more than a small step
+
+
+class Bar:
+    """Epoch, loss, steps a second and remaining time, on stderr.
+
+    Parameters
+    ----------
+    show : bool or None
+        None: where stderr is a terminal.
+    epochs : int
+        Planned epochs.
+    steps : int or None
+        Steps of an epoch, where known.
+    done : int
+        Epochs that an earlier run made.
+    """
+
+    def __init__(self, show: bool | None, epochs: int, steps: int | None, done: int) -> None:
+        console = Console(stderr=True)
+        self.shown = console.is_terminal if show is None else show
+        self._steps = steps
+        self._progress = Progress(
+            TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
+            BarColumn(),
+            TextColumn("loss {task.fields[loss]}  {task.fields[rate]:.0f} steps/s"),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not self.shown,
+        )
+        self._task = self._progress.add_task(
+            "", total=float(epochs), completed=done, epoch=done, epochs=epochs, loss="–", rate=0.0
+        )
+        self._next = 0.0
+        self._last = (time.monotonic(), 0)
+
+    def __enter__(self) -> Bar:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+    def step(self, epoch: int, batch: int, total: int, loss: float) -> None:
+        """After a step: `batch` of this epoch, `total` of all."""
+        now = time.monotonic()
+        if now < self._next:
+            return
+        self._next = now + _PAUSE
+        before, steps = self._last
+        self._last = (now, total)
+        part = batch / self._steps if self._steps else 0.0
+        self._progress.update(
+            self._task,
+            completed=epoch + part,
+            epoch=epoch + 1,
+            loss=f"{loss:.4g}",
+            rate=(total - steps) / max(now - before, 1e-9),
+        )

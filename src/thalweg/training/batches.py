@@ -1,0 +1,121 @@
+"""Mini-batches from arrays, memory maps, or whatever can be iterated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from thalweg.errors import DataError, ShapeError
+
+__all__ = ["Source"]
+
+Batch = tuple[Any, ...]
+
+
+class Source:
+    """Data as batches, epoch by epoch.
+
+    The order of an epoch depends on the seed and the epoch's number alone, so an epoch can be
+    taken up again in its middle.
+
+    Parameters
+    ----------
+    data : array, tuple of arrays, or iterable of batches
+        Arrays share their first axis: the rows. Anything else is iterated once an epoch and gives
+        a batch at a time: an array or a tuple of arrays.
+    batch_size : int
+        Rows of a batch of arrays. The last batch of an epoch has what is left.
+    seed : int or None
+        Of the order of the rows; None: as they are.
+    what : str
+        The argument's name, for messages.
+
+    Raises
+    ------
+    DataError
+        If there is nothing, or what is there is neither.
+    ShapeError
+        If the arrays' lengths differ.
+    """
+
+    def __init__(self, data: Any, batch_size: int, seed: int | None, what: str) -> None:
+        self.what = what
+        self._size = batch_size
+        self._seed = seed
+        self._arrays: list[np.ndarray] | None = None
+        if isinstance(data, (np.ndarray, tuple)):
+            self._arrays = _arrays(data if isinstance(data, tuple) else (data,), what)
+        elif not isinstance(data, Iterable):
+            raise DataError(
+                f"{what} must be an array, a tuple of arrays, or an iterable of batches; "
+                f"got {type(data).__name__}"
+            )
+        elif isinstance(data, Iterator):
+            raise DataError(
+                f"{what} is an iterator: it is used up after one epoch.\n"
+                "  Give something that can be iterated again: a list of batches, or an object "
+                "whose __iter__ starts anew."
+            )
+        self._data = data
+
+    @property
+    def rows(self) -> int | None:
+        """The number of rows, where it is known."""
+        return None if self._arrays is None else len(self._arrays[0])
+
+    @property
+    def steps(self) -> int | None:
+        """Batches of an epoch, where that is known."""
+        return None if self.rows is None else -(-self.rows // self._size)
+
+    def epoch(self, number: int, start: int = 0) -> Iterator[tuple[int, Batch]]:
+        """(rows, batch) of an epoch, from its `start`-th batch on.
+
+        The arrays of a batch are used again for the next one.
+        """
+        if self._arrays is None:
+            yield from self._iterated(start)
+            return
+        rows = len(self._arrays[0])
+        order = np.arange(rows)
+        if self._seed is not None:
+            order = np.random.default_rng([self._seed, number]).permutation(rows)
+        full = [np.empty((min(self._size, rows), *a.shape[1:]), a.dtype) for a in self._arrays]
+        last = rows % self._size
+        rest = [np.empty((last, *a.shape[1:]), a.dtype) for a in self._arrays]
+        for begin in range(start * self._size, rows, self._size):
+            chosen = order[begin : begin + self._size]
+            places = full if len(chosen) == len(full[0]) else rest
+            for array, place in zip(self._arrays, places, strict=True):
+                # mode="clip": NumPy writes to `place` directly; the indices are in range.
+                array.take(chosen, axis=0, out=place, mode="clip")
+            yield len(chosen), tuple(places)
+
+    def _iterated(self, start: int) -> Iterator[tuple[int, Batch]]:
+        found = False
+        for position, item in enumerate(self._data):
+            found = True
+            if position >= start:
+                batch = item if isinstance(item, tuple) else (item,)
+                arrays = _arrays(batch, f"batch {position} of {self.what}")
+                yield len(arrays[0]), tuple(arrays)
+        if not found:
+            raise DataError(f"{self.what} gave no batch")
+
+
+def _arrays(data: Batch, what: str) -> list[np.ndarray]:
+    """Plain arrays that share their first axis (a memory map stays on disk)."""
+    if not data:
+        raise DataError(f"{what} is an empty tuple: there is nothing to train on")
+    for position, array in enumerate(data):
+        if not isinstance(array, np.ndarray):
+            raise DataError(f"{what}[{position}] must be a NumPy array, got {type(array).__name__}")
+    lengths = [a.shape[0] if a.ndim else None for a in data]
+    if None in lengths or len(set(lengths)) > 1:
+        shapes = ", ".join(str(a.shape) for a in data)
+        raise ShapeError(f"the arrays of {what} must share their first axis, got {shapes}")
+    if lengths[0] == 0:
+        raise DataError(f"{what} has no rows")
+    return [a.view(np.ndarray) for a in data]

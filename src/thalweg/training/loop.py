@@ -1,0 +1,385 @@
+"""`fit`: the training loop around one compiled step."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from thalweg.api import value_and_grad
+from thalweg.api_compile import compile
+from thalweg.errors import DataError, NonFiniteError
+from thalweg.optim.base import Updating, fresh
+from thalweg.optim.rules import Adam
+from thalweg.report.trace import trace
+from thalweg.training.bar import Bar
+from thalweg.training.batches import Source
+from thalweg.training.store import Checkpoints
+from thalweg.tree import flatten, tree_map, unflatten
+
+__all__ = ["Epoch", "Fitted", "fit"]
+
+_TRAIN, _VALIDATION = "loss", "validation"
+
+
+@dataclass
+class Fitted:
+    """What a training gave.
+
+    Attributes
+    ----------
+    model : tree
+        After the last step.
+    best : tree
+        Of the epoch with the lowest validation loss (training loss, without validation).
+    best_epoch : int
+        Its number, from 1; 0 before the first epoch has ended.
+    history : dict of str to list of float
+        One number an epoch: ``"loss"`` (mean over the rows while training), ``"validation"``, and
+        each metric.
+    epochs, steps : int
+        That were made, those before a resume included.
+    interrupted : bool
+        Whether Ctrl-C ended it.
+    stopped : bool
+        Whether `patience` or a callback ended it.
+    """
+
+    model: Any
+    best: Any
+    best_epoch: int = 0
+    history: dict[str, list[float]] = field(default_factory=dict)
+    epochs: int = 0
+    steps: int = 0
+    interrupted: bool = False
+    stopped: bool = False
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What a callback sees after an epoch; ``model`` is written to by later steps.
+
+    Attributes
+    ----------
+    number : int
+        From 1.
+    steps : int
+        Steps so far.
+    model : tree
+        The parameters now. Copy what is to be kept.
+    history : dict of str to list of float
+        As in `Fitted`, so far.
+    """
+
+    number: int
+    steps: int
+    model: Any
+    history: Mapping[str, list[float]]
+
+
+def fit(
+    model: Any,
+    loss: Callable[..., Any],
+    data: Any,
+    *,
+    optimiser: Updating | None = None,
+    epochs: int = 10,
+    batch_size: int = 32,
+    shuffle: bool = True,
+    seed: int = 0,
+    validation: Any = None,
+    validation_loss: Callable[..., Any] | None = None,
+    metrics: Mapping[str, Callable[..., Any]] | None = None,
+    patience: int | None = None,
+    callbacks: Iterable[Callable[[Epoch], Any]] = (),
+    checkpoint: str | Path | Checkpoints | None = None,
+    resume: bool = False,
+    progress: bool | None = None,
+) -> Fitted:
+    """Train a model by mini-batches: gradients and update are one compiled step, in place.
+
+    Parameters
+    ----------
+    model : tree of floating arrays
+        The parameters to start from. It is copied, never written to.
+    loss : callable
+        ``loss(model, *batch)``: one real number, the mean over the batch's rows.
+    data : array, tuple of arrays, or iterable of batches
+        Arrays (memory maps too) share their first axis. Anything else is iterated once an epoch
+        and gives batches: arrays or tuples of arrays.
+    optimiser : optional
+        Of `thalweg.optim`; ``Adam(0.001)`` by default.
+    epochs : int
+        Passes over the data, those before a resume included.
+    batch_size : int
+        Rows of a batch of arrays. The last batch of an epoch has what is left.
+    shuffle : bool
+        Whether arrays are taken in a new order each epoch, given by `seed` and the epoch's number.
+    seed : int
+        Of the order.
+    validation : optional
+        Like `data`; its mean loss is computed after each epoch.
+    validation_loss : callable, optional
+        Where it is not `loss`: without dropout or penalties, say.
+    metrics : dict of str to callable, optional
+        ``metric(model, *batch)``: one number, averaged over the rows of `validation`.
+    patience : int, optional
+        Stop after so many epochs without a lower validation loss.
+    callbacks : iterable of callables
+        Each is called with an `Epoch` after every epoch; True ends the training.
+    checkpoint : path or Checkpoints, optional
+        The folder for checkpoints: after every epoch, and when Ctrl-C ends it.
+    resume : bool
+        Go on from the newest checkpoint in the folder, if there is one. The result is the same to
+        the last bit as without the interruption.
+    progress : bool, optional
+        A progress bar on stderr; by default where that is a terminal.
+
+    Returns
+    -------
+    Fitted
+
+    Raises
+    ------
+    NonFiniteError
+        If the loss or a gradient is NaN or Inf. The message names the operation that made it; its
+        ``result`` has everything up to the step before.
+    DataError, ShapeError
+        If data, settings or a checkpoint cannot be used.
+
+    Examples
+    --------
+    >>> import numpy as np, thalweg as tw
+    >>> x = np.linspace(-1, 1, 50)
+    >>> line = lambda p, x, y: np.mean((p["a"] * x + p["b"] - y) ** 2)
+    >>> start = {"a": 0.0, "b": 0.0}
+    >>> found = tw.fit(start, line, (x, 2 * x + 1), optimiser=tw.optim.Adam(0.1), epochs=100)
+    >>> {name: round(float(p), 2) for name, p in found.model.items()}
+    {'a': 2.0, 'b': 1.0}
+    """
+    for name, number in (("epochs", epochs), ("batch_size", batch_size), ("patience", patience)):
+        if number is not None and (isinstance(number, bool) or number < 1):
+            raise DataError(f"{name} must be 1 or more, got {number!r}")
+    if validation is None and (patience is not None or metrics or validation_loss is not None):
+        raise DataError("patience, metrics and validation_loss need validation=…")
+    if resume and checkpoint is None:
+        raise DataError("resume=True needs checkpoint=…, the folder to go on from")
+    measures = {_VALIDATION: validation_loss or loss, **(metrics or {})}
+    if _TRAIN in measures or (metrics and _VALIDATION in metrics):
+        raise DataError(f"a metric cannot be named {_TRAIN!r} or {_VALIDATION!r}")
+    rule = Adam(0.001) if optimiser is None else optimiser
+    source = Source(data, batch_size, seed if shuffle else None, "data")
+    held = None if validation is None else Source(validation, batch_size, None, "validation")
+    run = _Run(model, loss, rule, source, held, measures if held is not None else {}, patience)
+    run.settings = {
+        "batch_size": batch_size,
+        "seed": seed,
+        "shuffle": shuffle,
+        "rows": source.rows,
+        "optimiser": type(rule).__name__,
+    }
+    if checkpoint is not None:
+        run.open(
+            checkpoint if isinstance(checkpoint, Checkpoints) else Checkpoints(checkpoint), resume
+        )
+    with Bar(progress, epochs, source.steps, run.result.epochs) as bar, _interrupts() as asked:
+        run.train(epochs, tuple(callbacks), bar, asked)
+    return run.result
+
+
+class _Run:
+    """A training under way."""
+
+    def __init__(
+        self,
+        model: Any,
+        loss: Callable[..., Any],
+        rule: Updating,
+        source: Source,
+        held: Source | None,
+        measures: Mapping[str, Callable[..., Any]],
+        patience: int | None,
+    ) -> None:
+        leaves, structure = fresh(model)
+        self.result = Fitted(unflatten(structure, leaves), None)
+        self.result.best = tree_map(np.copy, self.result.model)
+        self.result.history = {name: [] for name in (_TRAIN, *measures)}
+        self.settings: dict[str, Any] = {}
+        self._state = rule.init(self.result.model)
+        self._loss, self._source, self._held = loss, source, held
+        self._patience = patience
+        self._store: Checkpoints | None = None
+        self._batch = 0  # of the epoch under way
+        self._sum, self._rows = 0.0, 0
+        self._step = compile(_step(loss, rule), inplace=(0, 1))
+        self._measures = {name: compile(measure) for name, measure in measures.items()}
+
+    def open(self, store: Checkpoints, resume: bool) -> None:
+        """Use a folder of checkpoints, and go on from the newest one if asked to."""
+        self._store = store
+        store.tidy()
+        if store.files() and not resume:
+            raise DataError(
+                f"{store.folder} has checkpoints of an earlier run.\n"
+                "  Go on with resume=True, or choose another folder."
+            )
+        found = store.newest(self._tree())
+        if found is None:
+            return
+        tree, about = found
+        if about["settings"] != self.settings or set(about["history"]) != set(self.result.history):
+            raise DataError(
+                f"the checkpoints in {store.folder} are of a run with {about['settings']} and the "
+                f"history {sorted(about['history'])}; this one has {self.settings} and "
+                f"{sorted(self.result.history)}"
+            )
+        self.result.model, self.result.best, self._state = (
+            tree_map(np.array, tree[name]) for name in ("model", "best", "state")
+        )
+        self.result.history = {name: list(about["history"][name]) for name in self.result.history}
+        for name in ("best_epoch", "epochs", "steps", "stopped"):
+            setattr(self.result, name, about[name])
+        self._batch, self._sum, self._rows = about["batch"], about["sum"], about["rows"]
+
+    def train(
+        self,
+        epochs: int,
+        callbacks: tuple[Callable[[Epoch], Any], ...],
+        bar: Bar,
+        asked: threading.Event,
+    ) -> None:
+        """Epochs until it ends, for whatever reason."""
+        result = self.result
+        while result.epochs < epochs and not result.stopped:
+            if not self._pass(bar, asked):
+                result.interrupted = True
+                self._save()
+                return
+            self._end_of_epoch()
+            now = Epoch(result.epochs, result.steps, result.model, result.history)
+            answers = [callback(now) for callback in callbacks]
+            result.stopped = self._is_flat() or any(answer is True for answer in answers)
+            self._save()
+
+    def _pass(self, bar: Bar, asked: threading.Event) -> bool:
+        """The rest of an epoch; False where Ctrl-C came."""
+        result, step, state = self.result, self._step, self._state
+        params = result.model
+        every = self._store.every if self._store else None
+        for rows, batch in self._source.epoch(result.epochs, self._batch):
+            if asked.is_set():
+                return False
+            state, params, value, finite = step(state, params, *batch)
+            if not finite:
+                raise self._failed(value, batch)
+            loss = float(value)
+            self._sum += loss * rows
+            self._rows += rows
+            self._batch += 1
+            result.steps += 1
+            if bar.shown:
+                bar.step(result.epochs, self._batch, result.steps, loss)
+            if every and result.steps % every == 0:
+                self._save()
+        return True
+
+    def _end_of_epoch(self) -> None:
+        result = self.result
+        if not self._rows:
+            raise DataError("an epoch of data gave no batch")
+        result.history[_TRAIN].append(self._sum / self._rows)
+        self._batch, self._sum, self._rows = 0, 0.0, 0
+        result.epochs += 1
+        if self._held is not None:
+            for name, value in self._evaluate(self._held).items():
+                result.history[name].append(value)
+        watched = self._watched()
+        if result.best_epoch == 0 or watched[-1] < watched[result.best_epoch - 1]:
+            result.best_epoch = result.epochs
+            result.best = tree_map(np.copy, result.model)
+
+    def _evaluate(self, held: Source) -> dict[str, float]:
+        """Means over the rows of the validation data."""
+        sums, total = dict.fromkeys(self._measures, 0.0), 0
+        for rows, batch in held.epoch(0):
+            total += rows
+            for name, measure in self._measures.items():
+                sums[name] += float(measure(self.result.model, *batch)) * rows
+        return {name: value / total for name, value in sums.items()}
+
+    def _watched(self) -> list[float]:
+        return self.result.history[_TRAIN if self._held is None else _VALIDATION]
+
+    def _is_flat(self) -> bool:
+        waited = self.result.epochs - self.result.best_epoch
+        return self._patience is not None and waited >= self._patience
+
+    def _tree(self) -> dict[str, Any]:
+        return {"model": self.result.model, "best": self.result.best, "state": self._state}
+
+    def _save(self) -> None:
+        if self._store is None:
+            return
+        result = self.result
+        names = ("best_epoch", "epochs", "steps", "stopped", "history")
+        about = {name: getattr(result, name) for name in names}
+        about |= {"batch": self._batch, "sum": self._sum, "rows": self._rows}
+        self._store.save(result.steps, self._tree(), {**about, "settings": self.settings})
+
+    def _failed(self, value: Any, batch: tuple[Any, ...]) -> NonFiniteError:
+        with np.errstate(all="ignore"):
+            found = trace(self._loss, self.result.model, *batch).first_nonfinite()
+        what = "a gradient" if math.isfinite(value) else f"the loss ({float(value)})"
+        error = NonFiniteError(
+            f"{what} is not finite in epoch {self.result.epochs + 1}, batch {self._batch + 1} "
+            f"(step {self.result.steps + 1}); the model is as it was before that step, in this "
+            f"error's `result`.\n{found or ''}"
+        )
+        error.result = self.result
+        return error
+
+
+def _step(loss: Callable[..., Any], rule: Updating) -> Callable[..., Any]:
+    """One training step. Nothing is written where the loss or a gradient is not finite."""
+
+    def step(state: Any, params: Any, *batch: Any) -> tuple[Any, Any, Any, bool]:
+        value, grads = value_and_grad(loss)(params, *batch)
+        finite = np.isfinite(value)
+        for slope in flatten(grads)[0]:
+            finite = finite & np.all(np.isfinite(slope))
+        if not finite:  # a branch of the record: it is asked before anything is written
+            return state, params, value, False
+        state, params = rule.update(state, grads, params)
+        return state, params, value, True
+
+    return step
+
+
+@contextlib.contextmanager
+def _interrupts() -> Iterator[threading.Event]:
+    """An event that Ctrl-C sets, so that a step is made whole; a second Ctrl-C is an error.
+
+    Signals reach the main thread only: elsewhere the event is never set.
+    """
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+
+    def note(number: int, frame: Any) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,341 @@
+"""`tw.fit`: data, validation, what ends it; checkpoints, also under kill −9."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import numpy as np
+import pytest
+
+import thalweg as tw
+from thalweg.training import Checkpoints, Source
+
+X = np.random.default_rng(3).normal(size=(70, 4))
+Y = np.sin(X[:, 0]) + X[:, 1]
+
+
+def start(dtype=float):
+    rng = np.random.default_rng(0)
+    return {"W": rng.normal(size=(4, 8)).astype(dtype), "v": np.zeros(8, dtype)}
+
+
+def loss(p, x, y):
+    return np.mean((np.tanh(x @ p["W"]) @ p["v"] - y) ** 2)
+
+
+def run(data=(X, Y), f=loss, model=None, **options):
+    options = {"epochs": 4, "batch_size": 16, "seed": 5, **options}
+    options.setdefault("optimiser", tw.optim.Adam(0.01))
+    return tw.fit(start() if model is None else model, f, data, **options)
+
+
+def same(a, b):
+    return all(a[k].tobytes() == b[k].tobytes() for k in a) and a.keys() == b.keys()
+
+
+# ---- the loop ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_it_is_the_loop_one_would_write(dtype):
+    x, y, opt = X.astype(dtype), Y.astype(dtype), tw.optim.Adam(0.01)
+    found = run((x, y), model=start(dtype))
+    params, means = start(dtype), []
+    state = opt.init(params)
+    for epoch in range(4):
+        order = np.random.default_rng([5, epoch]).permutation(len(x))
+        total = 0.0
+        for rows in np.split(order, [16, 32, 48, 64]):
+            value, grads = tw.value_and_grad(loss)(params, x[rows], y[rows])
+            state, params = opt.update(state, grads, params)
+            total += float(value) * len(rows)
+        means.append(total / len(x))
+    close = 1e-12 if dtype is np.float64 else 1e-4
+    for name, value in params.items():
+        assert found.model[name].dtype == dtype
+        np.testing.assert_allclose(found.model[name], value, rtol=close, atol=close)
+    np.testing.assert_allclose(found.history["loss"], means, rtol=close)
+    assert (found.epochs, found.steps, found.interrupted, found.stopped) == (4, 20, False, False)
+
+
+def test_the_given_model_stays():
+    model = start()
+    run(model=model)
+    assert same(model, start())
+
+
+def test_a_memory_map_is_as_its_array(tmp_path):
+    for name, array in (("x", X), ("y", Y)):
+        np.save(tmp_path / f"{name}.npy", array)
+    maps = tuple(np.load(tmp_path / f"{name}.npy", mmap_mode="r") for name in "xy")
+    assert same(run(maps).model, run().model)
+
+
+def test_an_iterable_of_batches_is_as_the_arrays_in_order():
+    batches = [(X[i : i + 16], Y[i : i + 16]) for i in range(0, 70, 16)]
+    a, b = run(batches), run(shuffle=False)
+    assert same(a.model, b.model)
+    assert a.history == b.history
+
+
+def test_one_array_alone_and_float_leaves():
+    found = tw.fit({"m": 0.0}, lambda p, y: np.mean((y - p["m"]) ** 2), Y,
+                   optimiser=tw.optim.SGD(0.1), epochs=30)  # fmt: skip
+    assert abs(found.model["m"] - Y.mean()) < 0.05
+
+
+def test_each_row_once_an_epoch_in_an_order_of_its_own():
+    source = Source(np.arange(70), 16, 1, "data")
+    orders = [np.concatenate([b[0].copy() for _, b in source.epoch(e)]) for e in (0, 1)]
+    assert all(sorted(order) == list(range(70)) for order in orders)
+    assert not np.array_equal(*orders)
+    rest = np.concatenate([b[0].copy() for _, b in source.epoch(1, start=2)])
+    np.testing.assert_array_equal(rest, orders[1][32:])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"data": (X, Y[:-1])}, "share their first axis"),
+        ({"data": (X, np.array(1.0))}, "share their first axis"),
+        ({"data": (X[:0], Y[:0])}, "no rows"),
+        ({"data": ()}, "empty tuple"),
+        ({"data": (X, list(Y))}, r"data\[1\] must be a NumPy array, got list"),
+        ({"data": 3}, "iterable of batches"),
+        ({"data": iter([X])}, "used up after one epoch"),
+        ({"data": []}, "gave no batch"),
+        ({"epochs": 0}, "epochs must be 1 or more"),
+        ({"batch_size": 0}, "batch_size must be"),
+        ({"patience": 2}, "need validation"),
+        ({"resume": True}, "needs checkpoint"),
+        ({"validation": (X, Y), "metrics": {"loss": loss}}, "cannot be named"),
+    ],
+)
+def test_what_cannot_be_used_is_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        run(**options)
+
+
+# ---- validation, callbacks, ends -------------------------------------------------------------
+
+
+def test_validation_and_metrics_are_means_over_all_rows():
+    held = (X[:25], Y[:25])
+    found = run(validation=held, metrics={"bias": lambda p, x, y: np.mean(y)})
+    np.testing.assert_allclose(found.history["validation"][-1], loss(found.model, *held))
+    np.testing.assert_allclose(found.history["bias"], Y[:25].mean())
+
+
+def test_early_stopping_keeps_the_best():
+    rng = np.random.default_rng(1)
+    noise, held = rng.normal(size=70), (X, rng.normal(size=70))
+    found = run((X, noise), validation=held, epochs=200, patience=3,
+                optimiser=tw.optim.Adam(0.05))  # fmt: skip
+    curve = found.history["validation"]
+    assert found.stopped
+    assert found.epochs == found.best_epoch + 3 == len(curve) < 200
+    assert min(curve) == curve[found.best_epoch - 1]
+    np.testing.assert_allclose(loss(found.best, *held), min(curve))
+
+
+def test_a_callback_sees_each_epoch_and_can_end_it():
+    seen = []
+
+    def callback(epoch):
+        seen.append((epoch.number, epoch.steps, len(epoch.history["loss"])))
+        return epoch.number == 2
+
+    assert run(callbacks=[callback]).stopped
+    assert seen == [(1, 5, 1), (2, 10, 2)]
+
+
+def test_a_nan_names_its_producer_and_keeps_the_weights():
+
+    def bad(p, x, y):
+        return np.mean(np.sqrt(y + 1e-3) * (x @ p["W"] @ p["v"]) ** 2 + np.sum(p["v"] ** 2))
+
+    with np.errstate(all="ignore"), pytest.raises(FloatingPointError) as caught:
+        run((X, np.where(np.arange(70) == 40, -1.0, np.abs(Y))), bad, shuffle=False)
+    assert "gate 'sqrt'" in str(caught.value)
+    assert "epoch 1, batch 3" in str(caught.value)
+    kept = caught.value.result
+    assert kept.steps == 2
+    before = run((X[:32], np.abs(Y[:32])), bad, shuffle=False, epochs=1)
+    assert same(kept.model, before.model)
+
+
+def test_a_gradient_that_is_not_finite_stops_before_the_update():
+    with np.errstate(all="ignore"), pytest.raises(FloatingPointError, match="a gradient") as caught:
+        run(f=lambda p, x, y: np.mean(np.sqrt(np.abs(x @ p["W"] @ p["v"]))))
+    assert same(caught.value.result.model, start())
+
+
+def test_ctrl_c_ends_it_with_everything_kept(tmp_path):
+    def batches():
+        for i in range(5):
+            if i == 3 and not asked:
+                asked.append(True)
+                os.kill(os.getpid(), signal.SIGINT)
+            yield X[i * 14 : i * 14 + 14], Y[i * 14 : i * 14 + 14]
+
+    class Again:
+        __iter__ = staticmethod(batches)
+
+    pytest.importorskip("safetensors")
+    asked = []
+    handler = signal.getsignal(signal.SIGINT)
+    found = run(Again(), checkpoint=tmp_path)
+    assert found.interrupted
+    assert (found.steps, found.epochs) == (3, 0)
+    assert signal.getsignal(signal.SIGINT) is handler
+    resumed, whole = run(Again(), checkpoint=tmp_path, resume=True), run(Again())
+    assert same(resumed.model, whole.model)
+    assert resumed.history == whole.history
+
+
+def test_progress_goes_to_stderr_and_only_if_asked(capsys):
+    run(progress=True)
+    assert "epoch" in capsys.readouterr().err
+    run()
+    assert capsys.readouterr() == ("", "")
+
+
+# ---- checkpoints -----------------------------------------------------------------------------
+
+
+def test_a_resume_is_the_same_to_the_last_bit(tmp_path):
+    pytest.importorskip("safetensors")
+    held = {"validation": (X[:25], Y[:25]), "epochs": 6}
+    whole = run(**held)
+    run(**{**held, "epochs": 2}, checkpoint=Checkpoints(tmp_path, every=2, keep=4))
+    newest = Checkpoints(tmp_path).files()
+    assert [path.name[5:15] for path in newest] == [f"{i:010d}" for i in (10, 8, 6, 5)]
+    newest[0].unlink()  # on from the middle of the second epoch
+    resumed = run(**held, checkpoint=tmp_path, resume=True)
+    assert same(resumed.model, whole.model)
+    assert same(resumed.best, whole.best)
+    assert (resumed.history, resumed.steps) == (whole.history, whole.steps)
+    assert len(Checkpoints(tmp_path).files()) == 3
+
+
+def test_a_new_run_does_not_mix_with_an_old_one(tmp_path):
+    pytest.importorskip("safetensors")
+    run(checkpoint=tmp_path)
+    with pytest.raises(tw.errors.DataError, match="earlier run"):
+        run(checkpoint=tmp_path)
+    with pytest.raises(tw.errors.DataError, match="'seed': 5"):
+        run(checkpoint=tmp_path, resume=True, seed=6)
+    with pytest.raises(tw.errors.DataError, match="another model"):
+        run(checkpoint=tmp_path, resume=True, optimiser=tw.optim.SGD(0.1))
+    with pytest.raises(tw.errors.DataError, match="another model"):
+        run(checkpoint=tmp_path, resume=True, model={**start(), "v": np.zeros(8, np.float32)})
+
+
+def test_every_damage_is_noticed_and_the_one_before_is_used(tmp_path):
+    pytest.importorskip("safetensors")
+    whole = run()
+    run(checkpoint=tmp_path, epochs=3)
+    newest = Checkpoints(tmp_path).files()[0]
+    good = newest.read_bytes()
+    rng = random.Random(0)
+    flipped = [bytearray(good) for _ in range(30)]
+    for data in flipped:
+        data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+    cut = [good[: rng.randrange(len(good))] for _ in range(10)]
+    for bad in [*map(bytes, flipped), *cut, b"", b"PK\x03\x04 something else"]:
+        newest.write_bytes(bad)
+        template = {"model": start(), "best": start(), "state": tw.optim.Adam(0.01).init(start())}
+        with pytest.raises(tw.errors.DataError, match=newest.name):
+            Checkpoints(tmp_path).load(newest, template)
+    with pytest.warns(tw.errors.CheckpointWarning, match=newest.name):
+        resumed = run(checkpoint=tmp_path, resume=True)
+    assert same(resumed.model, whole.model)
+    for path in Checkpoints(tmp_path).files():
+        path.write_bytes(b"")
+    with (
+        pytest.warns(tw.errors.CheckpointWarning),
+        pytest.raises(tw.errors.DataError, match="cannot be read"),
+    ):
+        run(checkpoint=tmp_path, resume=True)
+
+
+def test_a_file_of_another_program_is_no_checkpoint(tmp_path):
+    library = pytest.importorskip("safetensors.numpy")
+    path = tmp_path / "step-0000000001.safetensors"
+    library.save_file({"W": np.zeros(3)}, path)
+    with pytest.raises(tw.errors.DataError, match="is no checkpoint"):
+        run(checkpoint=tmp_path, resume=True)
+
+
+def test_dtypes_come_back(tmp_path):
+    pytest.importorskip("safetensors")
+    tree = [np.array(2 - 1j), np.ones((2, 3), np.complex64), np.zeros((0, 2)), np.array(7),
+            np.array([True, False]), np.float16(0.1), np.asfortranarray(X)]  # fmt: skip
+    store = Checkpoints(tmp_path)
+    back, about = store.load(store.save(1, tree, {"loss": [float("nan"), 0.1]}), tree)
+    for a, b in zip(tree, back, strict=True):
+        assert (a.dtype, a.shape) == (b.dtype, b.shape)
+        np.testing.assert_array_equal(a, b)
+    assert about["loss"][1] == 0.1
+    with pytest.raises(tw.errors.DataError, match="cannot hold"):
+        store.save(2, [np.array(["text"])], {})
+
+
+def test_without_safetensors_it_says_what_to_install(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "safetensors", None)
+    with pytest.raises(tw.errors.DataError, match=r"thalweg\[train\]"):
+        run(checkpoint=tmp_path)
+
+
+PROGRAM = """
+    import sys
+    import numpy as np
+    import thalweg as tw
+    from thalweg.training import Checkpoints
+    x = np.random.default_rng(3).normal(size=(70, 4))
+    loss = lambda p, x: np.mean((np.tanh(x @ p["W"]) - x[:, :1]) ** 2)
+    store = Checkpoints(sys.argv[1], every=1)
+    print("ready", flush=True)
+    found = tw.fit({"W": np.ones((4, 8)) / 9}, loss, x, epochs=20, batch_size=16,
+                   checkpoint=store, resume=True)
+    print(found.steps, found.model["W"].tobytes().hex(), found.history, flush=True)
+"""
+
+
+def _killed_again_and_again(folder, kills):
+    program = [sys.executable, "-c", textwrap.dedent(PROGRAM)]
+    whole = subprocess.run([*program, folder / "whole"], capture_output=True, check=True)
+    rng, cut = random.Random(7), folder / "cut"
+    done = 0
+    while done < kills:
+        child = subprocess.Popen([*program, cut], stdout=subprocess.PIPE)
+        assert child.stdout.readline() == b"ready\n"
+        time.sleep(rng.uniform(0.0, 0.6))
+        child.kill()
+        child.communicate()
+        done += 1
+        for path in Checkpoints(cut).files():
+            assert path.stat().st_size > 0
+        if rng.random() < 0.1 and cut.exists():  # from the start again, now and then
+            for path in cut.iterdir():
+                path.unlink()
+    last = subprocess.run([*program, cut], capture_output=True, check=True)
+    assert last.stdout == whole.stdout
+    assert last.stderr == b""
+
+
+def test_killed_a_few_times_it_ends_the_same(tmp_path):
+    pytest.importorskip("safetensors")
+    _killed_again_and_again(tmp_path, 3)
+
+
+@pytest.mark.slow
+def test_killed_many_times_it_ends_the_same(tmp_path):
+    pytest.importorskip("safetensors")
+    _killed_again_and_again(tmp_path, 25)
