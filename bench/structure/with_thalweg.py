@@ -1,4 +1,4 @@
-"""J1–J4 and A2 with Thalweg: the functions as they are."""
+"""J1–J4 and A2 with Thalweg: the functions as they are, compiled."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bench.workload import Prepared, Setting
 
 def _sparse(transform: Callable[..., Any], f: Callable[..., Any], x: Any) -> Prepared:
     def make() -> Callable[[], Any]:
-        return functools.partial(transform(f, form="sparse"), x)
+        return functools.partial(transform(tw.compile(f), form="sparse"), x)
 
     return prepared(make, lambda matrix: matrix)
 
