@@ -11,6 +11,8 @@ import pytest
 
 import thalweg as tw
 from tests.explorer_pages import chain, fan_out, traces
+from thalweg import lecture
+from thalweg.cli import main
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 
@@ -413,3 +415,34 @@ def test_the_picture_can_be_saved(browser, traced):
     assert "var(" not in text
     browser.click("#json")
     assert json.loads(browser.js("return window.saved.text()"))["format"] == "thalweg-explorer"
+
+
+def test_the_lecture_as_pages_has_the_lectures_numbers(browser, tmp_path):
+    assert main(["lecture", "--html", str(tmp_path / "lecture")]) == 0
+    pages = sorted((tmp_path / "lecture").glob("part?.html"))
+    assert len(pages) == len(lecture.PARTS)
+    for part in lecture.PARTS:
+        if part.number not in (6, 7, 9):
+            continue
+        browser.driver.get((tmp_path / "lecture" / f"part{part.number}.html").as_uri())
+        assert browser.text("h1") == f"{part.number}  {part.title}"
+        exhibits = [item for item in part.show() if isinstance(item, lecture.Exhibit)]
+        frames = browser.driver.find_elements("css selector", "iframe")
+        for exhibit, frame in zip(exhibits, frames, strict=True):
+            browser.js("arguments[0].scrollIntoView()", frame)
+            browser.driver.switch_to.frame(frame)
+            browser.settle()
+            for node in exhibit.trace():
+                label, value, gradient = browser.js(NODE, node.index)
+                assert label == node.label
+                if node.shape == ():
+                    assert float(value) == node.value
+                    assert float(gradient) == node.upstream
+                else:
+                    entries = browser.texts("#panel .scroll.gradient table.entries td")
+                    shown = [float(x) for x in entries]
+                    np.testing.assert_allclose(shown, node.upstream.ravel(), rtol=1e-5)
+            browser.driver.switch_to.default_content()
+    browser.driver.get(pages[0].as_uri())
+    browser.click("nav a:nth-child(2)")
+    assert browser.text("h1") == f"{lecture.PARTS[1].number}  {lecture.PARTS[1].title}"

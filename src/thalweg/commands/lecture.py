@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -12,6 +13,7 @@ from rich.table import Table as RichTable
 
 from thalweg import lecture
 from thalweg.commands.explain import show
+from thalweg.commands.lecture_pages import write_pages
 
 __all__ = ["add"]
 
@@ -19,6 +21,7 @@ _EPILOG = """\
 examples:
   thalweg lecture                 all parts
   thalweg lecture --part 7        the sigmoid neuron
+  thalweg lecture --html pages    as linked pages, each graph to explore
 
 Values are green, gradients red.
 """
@@ -39,14 +42,19 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--part", type=int, choices=numbers, metavar="N", help=f"{numbers[0]} to {numbers[-1]}"
     )
+    parser.add_argument("--html", metavar="DIR", help="as pages, with graphs to explore")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Show the parts that were asked for."""
-    for part in lecture.PARTS:
-        if args.part in (None, part.number):
-            _part(console, part)
+    parts = [part for part in lecture.PARTS if args.part in (None, part.number)]
+    if args.html is not None:
+        first = write_pages(Path(args.html), parts)[0]
+        console.print(f"written: {first} and what it links to", soft_wrap=True)
+        return 0
+    for part in parts:
+        _part(console, part)
     return 0
 
 

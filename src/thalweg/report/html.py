@@ -22,7 +22,7 @@ from thalweg.report.page import page_data
 from thalweg.report.record import Record
 from thalweg.report.text import cut, one_line
 
-__all__ = ["frame", "page"]
+__all__ = ["fill", "frame", "hash_of", "page", "static"]
 
 _IMPORT = re.compile(r'^import \{[^}]*\} from "\./(\w+)\.js";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:async )?(?:function|const|class) )", re.MULTILINE)
@@ -42,15 +42,16 @@ def page(record: Record, limit: int | None = None) -> str:
     """
     # ASCII only: U+2028 and U+2029, which end lines in scripts, are escaped with all others.
     data = json.dumps(page_data(record, limit), separators=(",", ":"), allow_nan=False)
-    script, style = _script(), _static("page.css")
+    script, style = _script(), static("page.css")
     title = f"{cut(one_line(record.function), _TITLE)} - Thalweg"
-    return _filled(
+    return fill(
+        "page.html",
         {
             "policy": "; ".join(
                 [
                     "default-src 'none'",
-                    f"script-src '{_hash(script)}'",
-                    f"style-src '{_hash(style)}'",
+                    f"script-src '{hash_of(script)}'",
+                    f"style-src '{hash_of(style)}'",
                     "img-src data: blob:",
                     "base-uri 'none'",
                     "form-action 'none'",
@@ -60,7 +61,7 @@ def page(record: Record, limit: int | None = None) -> str:
             "style": style,
             "data": data.translate(_SCRIPT),
             "script": script,
-        }
+        },
     )
 
 
@@ -73,17 +74,18 @@ def frame(text: str, height: int = 560) -> str:
     )
 
 
-def _filled(parts: dict[str, str]) -> str:
-    """The page's HTML with its parts in place; what stands in a part is left as it is."""
-    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], _static("page.html"))
+def fill(name: str, parts: dict[str, str]) -> str:
+    """A file of `static/` with its parts in place; what stands in a part is left as it is."""
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], static(name))
 
 
-def _hash(text: str) -> str:
+def hash_of(text: str) -> str:
     """The hash by which the policy knows a script or a style."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def _static(name: str) -> str:
+def static(name: str) -> str:
+    """The text of a file of `static/`."""
     return resources.files("thalweg.report").joinpath("static", name).read_text(encoding="utf-8")
 
 
@@ -96,7 +98,7 @@ def _script() -> str:
     while waiting:
         name = waiting.pop()
         if name not in texts:
-            texts[name] = _static(f"{name}.js")
+            texts[name] = static(f"{name}.js")
             needs[name] = _IMPORT.findall(texts[name])
             waiting += needs[name]
     order = graphlib.TopologicalSorter(needs).static_order()

@@ -16,7 +16,7 @@ const KEYS = [
 ];
 
 export function fillKeys(dialog) {
-  const close = html("button", { autofocus: "" }, "close");
+  const close = html("button", {}, "close");
   close.addEventListener("click", () => dialog.close());
   dialog.append(html("table", {}, ...KEYS.map(([keys, what]) => html("tr", {},
     html("td", {}, ...keys.split("  ").flatMap((key) => [html("kbd", {}, key), " "])),
