@@ -24,11 +24,13 @@ class Bar:
         Planned epochs.
     steps : int or None
         Steps of an epoch, where known.
-    done : int
-        Epochs that an earlier run made.
+    done : tuple of int
+        Epochs and steps that an earlier run made.
     """
 
-    def __init__(self, show: bool | None, epochs: int, steps: int | None, done: int) -> None:
+    def __init__(
+        self, show: bool | None, epochs: int, steps: int | None, done: tuple[int, int]
+    ) -> None:
         console = Console(stderr=True)
         self.shown = console.is_terminal if show is None else show
         self._steps = steps
@@ -41,10 +43,16 @@ class Bar:
             disable=not self.shown,
         )
         self._task = self._progress.add_task(
-            "", total=float(epochs), completed=done, epoch=done, epochs=epochs, loss="–", rate=0.0
+            "",
+            total=float(epochs),
+            completed=done[0],
+            epoch=done[0],
+            epochs=epochs,
+            loss="–",
+            rate=0.0,
         )
         self._next = 0.0
-        self._last = (time.monotonic(), 0)
+        self._last = (time.monotonic(), done[1])
 
     def __enter__(self) -> Bar:
         self._progress.start()

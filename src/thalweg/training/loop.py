@@ -189,7 +189,8 @@ def fit(
         run.open(
             checkpoint if isinstance(checkpoint, Checkpoints) else Checkpoints(checkpoint), resume
         )
-    with Bar(progress, epochs, source.steps, run.result.epochs) as bar, _interrupts() as asked:
+    done = (run.result.epochs, run.result.steps)
+    with Bar(progress, epochs, source.steps, done) as bar, _interrupts() as asked:
         run.train(epochs, tuple(callbacks), bar, asked)
     return run.result
 
