@@ -62,6 +62,8 @@ def page() -> str:
         "`thalweg.scipy.special` and `thalweg.scipy.linalg` have functions of SciPy that NumPy's",
         "protocols do not reach; they are called as SciPy's. `thalweg.scipy.optimize` and",
         "`thalweg.scipy.integrate` have its solvers, fed with derivatives ([solvers](solvers.md)).",
+        "`thalweg.random` draws numbers from keys (`help(tw.random)`); `thalweg.optim` has",
+        "[optimisers](optim.md).",
         "",
     ]
     return "\n".join(lines)

@@ -1,0 +1,151 @@
+"""Losses and penalties against scikit-learn, SciPy and formulas written out."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.special
+import scipy.stats
+from sklearn.metrics import log_loss, mean_pinball_loss
+
+import thalweg as tw
+from thalweg.errors import DtypeError, ShapeError
+from thalweg.nn import losses, regularise
+
+RNG = np.random.default_rng(0)
+LOGITS, INDICES = 3 * RNG.normal(size=(7, 4)), RNG.integers(0, 4, 7)
+SOFT = RNG.dirichlet(np.ones(4), 7)
+Z, T = RNG.normal(size=9), RNG.uniform(size=9)
+COUNTS = RNG.integers(0, 9, 9)
+P = scipy.special.softmax(LOGITS, axis=1)
+CALLS = {
+    "cross_entropy": lambda z, **o: losses.cross_entropy(
+        z[:8].reshape(2, 4), np.array([3, 0]), **o
+    ),
+    "smoothing": lambda z, **o: losses.cross_entropy(
+        z[:8].reshape(2, 4), np.array([3, 0]), smoothing=0.2, **o
+    ),
+    "soft": lambda z, **o: losses.cross_entropy(z[:8].reshape(2, 4), SOFT[:2], **o),
+    "binary": lambda z, **o: losses.binary_cross_entropy(z, T, **o),
+    "weston-watkins": lambda z, **o: losses.hinge(z[:8].reshape(2, 4), np.array([3, 0]), **o),
+    "crammer-singer": lambda z, **o: losses.hinge(
+        z[:8].reshape(2, 4), np.array([3, 0]), kind="crammer-singer", **o
+    ),
+    "mse": lambda z, **o: losses.mse(z, T, **o),
+    "mae": lambda z, **o: losses.mae(z, T, **o),
+    "huber": lambda z, **o: losses.huber(z, T, delta=0.7, **o),
+    "quantile": lambda z, **o: losses.quantile(z, T, 0.8, **o),
+    "gaussian": lambda z, **o: losses.gaussian_nll(z, T, 0.3 * z, **o),
+    "poisson": lambda z, **o: losses.poisson_nll(z, COUNTS, **o),
+}
+
+
+def test_values():
+    n = np.arange(7)
+    each = -np.log(P[n, INDICES])
+    close = np.testing.assert_allclose
+    close(losses.cross_entropy(LOGITS, INDICES), log_loss(INDICES, P, labels=range(4)))
+    close(losses.cross_entropy(LOGITS, np.eye(4)[INDICES], reduction="none"), each)
+    close(losses.cross_entropy(LOGITS, SOFT, reduction="none"), -np.sum(SOFT * np.log(P), axis=1))
+    smooth = 0.9 * np.eye(4)[INDICES] + 0.1 / 4
+    close(
+        losses.cross_entropy(LOGITS, INDICES, smoothing=0.1),
+        -np.mean(np.sum(smooth * np.log(P), 1)),
+    )
+    p = scipy.special.expit(Z)
+    close(losses.binary_cross_entropy(Z, T), np.mean(-T * np.log(p) - (1 - T) * np.log(1 - p)))
+    others = [
+        [max(0, 1 + s[j] - s[y]) for j in range(4) if j != y]
+        for s, y in zip(LOGITS, INDICES, strict=True)
+    ]
+    close(losses.hinge(LOGITS, INDICES, reduction="none"), np.sum(others, axis=1))
+    close(losses.hinge(LOGITS, INDICES, kind="crammer-singer"), np.mean(np.max(others, axis=1)))
+    close(losses.mse(Z, T), np.mean((Z - T) ** 2))
+    close(losses.mae(Z, T, reduction="sum"), np.sum(np.abs(Z - T)))
+    close(losses.huber(Z, T, delta=0.7), np.mean(scipy.special.huber(0.7, Z - T)))
+    close(losses.quantile(Z, T, 0.8), mean_pinball_loss(T, Z, alpha=0.8))
+    close(losses.gaussian_nll(Z, T, Z / 3), -np.mean(scipy.stats.norm.logpdf(T, Z, np.exp(Z / 3))))
+    close(losses.poisson_nll(Z, COUNTS), -np.mean(scipy.stats.poisson.logpmf(COUNTS, np.exp(Z))))
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_gradients_compiled_float32_and_reductions(name):
+    call = CALLS[name]
+    tw.check_grads(call, Z)
+    each = call(Z, reduction="none")
+    np.testing.assert_allclose(call(Z, reduction="sum"), np.sum(each))
+    weights = RNG.uniform(0.1, 1, each.shape)
+    np.testing.assert_allclose(call(Z, weights=weights), np.average(each, weights=weights))
+    value, slope = tw.compile(tw.value_and_grad(call))(Z)
+    np.testing.assert_allclose(value, call(Z), rtol=1e-12)
+    np.testing.assert_allclose(slope, tw.grad(call)(Z), rtol=1e-10, atol=1e-14)
+    with pytest.raises(ValueError, match="reduction='average'"):
+        call(Z, reduction="average")
+    with pytest.raises(ShapeError, match="weights have shape"):
+        call(Z, weights=np.ones((len(each), 1)))
+
+
+def test_the_gradient_at_the_logits_is_p_minus_t():
+    def slope(targets, **options):
+        return tw.grad(lambda z: losses.cross_entropy(z, targets, reduction="sum", **options))(
+            LOGITS
+        )
+
+    np.testing.assert_allclose(slope(INDICES), P - np.eye(4)[INDICES], atol=1e-15)
+    np.testing.assert_allclose(slope(SOFT), P - SOFT, atol=1e-15)
+    smooth = 0.9 * np.eye(4)[INDICES] + 0.1 / 4
+    np.testing.assert_allclose(slope(INDICES, smoothing=0.1), P - smooth, atol=1e-15)
+    binary = tw.grad(lambda z: losses.binary_cross_entropy(z, T, reduction="sum"))(Z)
+    np.testing.assert_allclose(binary, scipy.special.expit(Z) - T, atol=1e-15)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_extreme_and_masked_logits(dtype):
+    logits = np.array([[1e4, -1e4, -np.inf], [-1e4, 1e4, -np.inf]], dtype)
+    value, slope = tw.value_and_grad(
+        lambda z: losses.cross_entropy(z, np.array([0, 0]), reduction="sum")
+    )(logits)
+    assert value == 2e4
+    assert slope.dtype == dtype
+    np.testing.assert_array_equal(slope, [[0, 0, 0], [-1, 1, 0]])
+    smooth = tw.grad(lambda z: losses.cross_entropy(z, np.array([0, 0]), smoothing=0.2))(logits)
+    assert np.all(np.isfinite(smooth))
+    assert losses.cross_entropy(logits, np.array([2, 0]), reduction="none")[0] == np.inf
+    value, slope = tw.value_and_grad(
+        lambda z: losses.binary_cross_entropy(z, np.array([1, 0], dtype), reduction="sum")
+    )(np.array([-1e4, -1e4], dtype))
+    assert value == 1e4
+    assert value.dtype == dtype
+    np.testing.assert_array_equal(slope, [-1, 0])
+
+
+def test_a_weight_of_zero_leaves_an_example_out():
+    found = losses.mse(np.array([1.0, np.nan]), np.zeros(2), weights=np.array([2.0, 0.0]))
+    assert found == 1.0
+
+
+def test_what_does_not_fit_is_said():
+    with pytest.raises(ShapeError, match=r"predictions \(9,\), targets \(9, 1\)"):
+        losses.mse(Z, T[:, None])
+    with pytest.raises(ShapeError, match="indices for scores"):
+        losses.cross_entropy(LOGITS, INDICES[:, None])
+    with pytest.raises(DtypeError, match="must be integers"):
+        losses.cross_entropy(LOGITS, INDICES * 1.0)
+    with pytest.raises(ValueError, match=r"in \[0, 4\)"):
+        losses.hinge(LOGITS, INDICES - 4)
+    with pytest.raises(ValueError, match="kind='other'"):
+        losses.hinge(LOGITS, INDICES, kind="other")
+
+
+def test_penalties():
+    params = {"W": np.array([[1.0, -2.0]]), "b": np.array([5.0])}
+    assert regularise.l2(params, 0.5) == 0.25 * 5
+    assert regularise.l1(params, 0.5) == 1.5
+    assert regularise.elastic_net(params, 2.0, 0.25) == pytest.approx(0.5 * 3 + 1.5 * 2.5)
+    assert regularise.l1(params, 1.0, lambda path, leaf: path == "b") == 5.0
+    slope = tw.grad(lambda p: regularise.l2(p, 0.3))(params)
+    np.testing.assert_allclose(slope["W"], 0.3 * params["W"])
+    np.testing.assert_array_equal(slope["b"], [0])
+    for wrong in (lambda: regularise.l2(params["b"], 1.0), lambda: regularise.l1(params, -1.0)):
+        with pytest.raises(ValueError, match=r"no leaf is chosen|strength"):
+            wrong()
