@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from thalweg.cli import main
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 
+ROOT = Path(__file__).resolve().parents[1]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 DRIVER = shutil.which("chromedriver")
 pytestmark = [
@@ -446,3 +449,13 @@ def test_the_lecture_as_pages_has_the_lectures_numbers(browser, tmp_path):
     browser.driver.get(pages[0].as_uri())
     browser.click("nav a:nth-child(2)")
     assert browser.text("h1") == f"{lecture.PARTS[1].number}  {lecture.PARTS[1].title}"
+
+
+def test_the_picture_of_the_readme(browser, traced, tmp_path):
+    """THALWEG_PICTURES=docs makes it anew."""
+    browser.open(traced["circuit"], f"#node={traced['circuit']['q'].index}&theme=light")
+    path = Path(os.environ.get("THALWEG_PICTURES") or tmp_path) / "explorer.png"
+    assert browser.driver.save_screenshot(str(path))
+    committed = (ROOT / "docs" / "explorer.png").read_bytes()
+    assert committed[:24] == path.read_bytes()[:24]  # a PNG of the same width and height
+    assert "docs/explorer.png" in (ROOT / "README.md").read_text(encoding="utf-8")
