@@ -32,6 +32,7 @@ from thalweg.graph.kinds import (
     Transpose,
     Wirtinger,
 )
+from thalweg.ops._positions import distinct
 
 __all__ = ["misfit"]
 
@@ -81,7 +82,7 @@ def _indexed(whole: Shape, index: Any, part: Shape, unique: bool, what: str) -> 
         taken = np.reshape(places, whole)[index]
     except IndexError as error:
         return str(error)
-    if repeats and len(np.unique(taken)) < taken.size:
+    if repeats and not distinct(taken):
         return "the index names an entry twice, so the kind is Take(index, unique=False)"
     return _expect(taken.shape, part, what)
 

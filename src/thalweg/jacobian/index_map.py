@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from thalweg.ops._positions import distinct
+
 __all__ = ["IndexMap", "columns_of"]
 
 Array = np.ndarray[Any, Any]
@@ -97,7 +99,7 @@ class IndexMap(NamedTuple):
         if self.base is None:
             first = tuple(slice(None) if i in axes else 0 for i in range(self.array.ndim))
             numbers = self.array[first]
-            return not self.has_holes and bool(np.unique(numbers).size == numbers.size)
+            return not self.has_holes and distinct(numbers)
         reach = 0
         pairs = [(abs(self.array.strides[i]), self.shape[i]) for i in axes]
         for step, n in sorted((step, n) for step, n in pairs if n > 1):

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from thalweg.ops._positions import distinct
+
 __all__ = ["lower_add_at", "lower_getitem", "lower_setitem"]
 
 #: Along so many entries a comparison with a counter is cheaper than a gather between two loops.
@@ -183,7 +185,7 @@ def _places(b: Any, index: _Index, strides: tuple[int, ...], offset: int) -> _Pl
         entries = np.broadcast_to(known, joint)
         if 0 in shape:
             return _Places(shape, (0,) * len(shape), 0, None, True)
-        unique = np.unique(entries).size == entries.size
+        unique = distinct(entries)
         even = _even(entries)
         if even is not None:
             places = (*steps[:front], *even[1], *steps[front:])
