@@ -26,10 +26,10 @@ from typing import Any
 import numpy as np
 
 from thalweg.array import unwrap, wrap
-from thalweg.errors import DtypeError
+from thalweg.errors import DtypeError, UserError
 from thalweg.ops.random import DRAW, WORDS
 
-__all__ = ["bernoulli", "key", "normal", "split", "uniform"]
+__all__ = ["bernoulli", "generator", "key", "normal", "split", "uniform"]
 
 _Shape = int | Sequence[int]
 
@@ -160,6 +160,21 @@ def bernoulli(key: Any, p: Any = 0.5, shape: _Shape | None = None) -> Any:
         If `key` is no key.
     """
     return _draw(key, "uniform", np.shape(p) if shape is None else shape, np.float64) < p
+
+
+def generator(rng: np.random.Generator | int) -> np.random.Generator:
+    """A generator, or the one of a seed.
+
+    Raises
+    ------
+    UserError
+        For anything else.
+    """
+    if isinstance(rng, np.random.Generator):
+        return rng
+    if isinstance(rng, (int, np.integer)) and rng >= 0:
+        return np.random.default_rng(int(rng))
+    raise UserError(f"rng: a numpy.random.Generator or a seed (int ≥ 0), got {rng!r}")
 
 
 def _draw(key: Any, kind: str, shape: _Shape, dtype: Any) -> Any:

@@ -18,7 +18,7 @@ from scipy.special import expit
 from thalweg.array import Array
 from thalweg.errors import ShapeError, TracingError, UserError
 from thalweg.heads.bernoulli import BernoulliDistribution
-from thalweg.heads.distribution import generator
+from thalweg.random import generator
 from thalweg.scipy.special import logsumexp
 from thalweg.tree import flatten, static
 

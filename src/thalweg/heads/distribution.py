@@ -10,9 +10,10 @@ import numpy as np
 
 from thalweg.array import Array
 from thalweg.errors import DtypeError, ShapeError, TracingError, UserError
+from thalweg.random import generator
 from thalweg.tree import flatten, static
 
-__all__ = ["Distribution", "generator", "in_shape", "matching", "outside_of_traces", "within"]
+__all__ = ["Distribution", "in_shape", "matching", "outside_of_traces", "within"]
 
 
 @dataclass(frozen=True)
@@ -147,21 +148,6 @@ class Distribution(ABC):
         if self.event_ndim == 0:
             return values
         return np.sum(values, axis=tuple(range(-self.event_ndim, 0)))
-
-
-def generator(rng: np.random.Generator | int) -> np.random.Generator:
-    """A generator, or the one of a seed.
-
-    Raises
-    ------
-    UserError
-        For anything else.
-    """
-    if isinstance(rng, np.random.Generator):
-        return rng
-    if isinstance(rng, (int, np.integer)) and rng >= 0:
-        return np.random.default_rng(int(rng))
-    raise UserError(f"rng: a numpy.random.Generator or a seed (int ≥ 0), got {rng!r}")
 
 
 def outside_of_traces(distribution: Distribution, what: str) -> None:

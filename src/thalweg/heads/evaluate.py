@@ -23,11 +23,12 @@ from scipy.special import ndtr
 
 from thalweg.errors import ShapeError, UserError
 from thalweg.heads.bernoulli import BernoulliDistribution
-from thalweg.heads.distribution import Distribution, generator, within
+from thalweg.heads.distribution import Distribution, within
 from thalweg.heads.gaussian import GaussianDistribution, MultivariateGaussianDistribution
 from thalweg.heads.laplace import LaplaceDistribution
 from thalweg.heads.mixture import MixtureDistribution
 from thalweg.heads.student import StudentTDistribution
+from thalweg.random import generator
 from thalweg.scipy.special import betaln
 
 __all__ = ["ReliabilityCurve", "brier", "coverage", "crps", "msll", "nll", "pit", "reliability"]

@@ -12,10 +12,11 @@ from scipy.special import ndtr
 from thalweg.array import Array
 from thalweg.errors import ShapeError, UserError
 from thalweg.heads._clusters import k_means
-from thalweg.heads.distribution import Distribution, generator, matching, outside_of_traces
+from thalweg.heads.distribution import Distribution, matching, outside_of_traces
 from thalweg.heads.gaussian import GaussianDistribution
 from thalweg.heads.head import raw_of_scale, scale_of
 from thalweg.heads.location_scale import LocationScaleHead
+from thalweg.random import generator
 from thalweg.scipy.special import log_softmax, logsumexp, softmax
 from thalweg.tree import static
 

@@ -1,0 +1,243 @@
+"""Layers against plain loops, the lecture's numbers, and differences."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+import scipy.special
+import scipy.stats
+
+import thalweg as tw
+from thalweg.errors import DtypeError, ShapeError, UserError
+from thalweg.nn import MLP, Affine, Sequential, activations, initialisers
+from thalweg.nn.losses import mse
+from thalweg.tree import flatten, tree_map
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(5, 3))
+close = np.testing.assert_allclose
+
+
+def loop_affine(W, b, x):
+    """Q = X W + b, one number at a time."""
+    out = np.zeros((len(x), W.shape[1]))
+    for n in range(len(x)):
+        for j in range(W.shape[1]):
+            out[n, j] = b[j] + sum(x[n, i] * W[i, j] for i in range(W.shape[0]))
+    return out
+
+
+def check_layer(layer, x, **options):
+    """Differences agree, compiled is the same with one record, vmap is a loop."""
+
+    def total(layer, x):
+        return np.sum(np.sin(layer(x, **options)))
+
+    leaves = len(flatten(layer)[0])
+    if leaves:
+        tw.check_grads(total, (layer, x))
+    expected = tw.grad(total)(layer, x) if leaves else None
+    compiled = tw.compile(tw.grad(total, argnums=0 if leaves else 1))
+    for _ in range(2):
+        found = compiled(layer, x)
+    assert len(compiled.records) == 1
+    if leaves:
+        tree_map(lambda a, b: close(a, b, rtol=1e-9, atol=1e-12), found, expected)
+        assert repr(found).startswith(type(layer).__name__)
+        assert layer.n_parameters == sum(np.size(leaf) for leaf in flatten(layer)[0])
+    close(tw.compile(lambda m, x: m(x, **options))(layer, x), layer(x, **options), rtol=1e-9)
+    assert repr(pickle.loads(pickle.dumps(layer))) == repr(layer)
+
+
+def check_rows(layer, x):
+    """A batch is its rows: what stands in one does not reach another."""
+    close(tw.vmap(layer)(x), layer(x), rtol=1e-12, atol=1e-14)
+    close(np.stack([layer(row) for row in x]), layer(x), rtol=1e-12, atol=1e-14)
+
+
+def float32(tree):
+    return tree_map(lambda leaf: np.asarray(leaf, np.float32), tree)
+
+
+def test_affine():
+    layer = Affine.create(1, 3, 4)
+    layer = Affine(layer.W, RNG.normal(size=4))
+    close(layer(X), loop_affine(layer.W, layer.b, X), rtol=1e-13)
+    assert layer(np.zeros((2, 0, 3))).shape == (2, 0, 4)
+    assert float32(layer)(X.astype(np.float32)).dtype == np.float32
+    close(layer([1, 2, 3]), layer(np.array([1.0, 2.0, 3.0])))
+    check_layer(layer, X)
+    check_rows(layer, X)
+    assert Affine.create(1, 3, 4, bias=False).b is None
+    assert np.array_equal(Affine.create(1, 3, 4).W, Affine.create(np.random.default_rng(1), 3, 4).W)
+
+
+def test_affine_has_the_numbers_of_the_lecture():
+    layer = Affine(np.array([[0.1, 0.5], [-0.3, 0.8]]).T)
+    x = np.array([0.2, 0.4])
+
+    def f(layer, x):
+        return np.sum(layer(x) ** 2)
+
+    value, (of_layer, of_x) = tw.value_and_grad(f, argnums=(0, 1))(layer, x)
+    close(layer(x), [0.22, 0.26])
+    close(value, 0.116)
+    close(of_layer.W.T, [[0.088, 0.176], [0.104, 0.208]])
+    close(of_x, [-0.112, 0.636])
+
+
+def test_affine_of_a_batch_has_the_gradients_of_the_lecture():
+    layer = Affine(RNG.normal(size=(3, 2)), RNG.normal(size=2))
+    up = RNG.normal(size=(5, 2))
+    of_layer, of_x = tw.grad(lambda m, x: np.sum(up * m(x)), argnums=(0, 1))(layer, X)
+    close(of_x, up @ layer.W.T)
+    close(of_layer.W, X.T @ up)
+    close(of_layer.b, up.sum(axis=0))
+
+
+def test_mlp_and_sequential_are_their_layers_in_a_row():
+    net = MLP.create(0, (3, 6, 4, 2), activation=np.tanh)
+    first, second, third = net.layers
+    expected = third(np.tanh(second(np.tanh(first(X)))))
+    close(net(X), expected)
+    same = Sequential([first, np.tanh, second, np.tanh, third])
+    close(same(X), expected)
+    assert same.n_parameters == net.n_parameters == 3 * 6 + 6 + 6 * 4 + 4 + 4 * 2 + 2
+    for layer in (net, same):
+        check_layer(layer, X)
+        check_rows(layer, X)
+    close(Sequential([])(X), X)
+    assert MLP.create(0, (3, 6, 4, 2), dtype=np.float32)(X.astype(np.float32)).dtype == np.float32
+
+
+def test_an_ensemble_by_vmap():
+    nets = [MLP.create(k, (3, 4, 1)) for k in range(3)]
+    stacked = tree_map(lambda *leaves: np.stack(leaves), *nets)
+    found = tw.vmap(lambda net: net(X))(stacked)
+    close(found, np.stack([net(X) for net in nets]))
+    assert "2 layers, relu" in repr(stacked)
+
+
+def test_fit_and_optimisers_take_them():
+    net = Sequential([Affine.create(0, 3, 8), activations.silu, Affine.create(1, 8, 1)])
+    y = X[:, :1] * 2
+    found = tw.fit(
+        net, lambda m, x, y: mse(m(x), y), (X, y), optimiser=tw.optim.Adam(0.05), epochs=60
+    )
+    assert isinstance(found.model, Sequential)
+    assert found.history["loss"][-1] < 0.05 * found.history["loss"][0]
+
+
+def test_reprs():
+    assert repr(Affine.create(0, 2, 3)) == "Affine(2 → 3, 9 parameters)"
+    assert repr(Affine.create(0, 1, 1, bias=False)) == "Affine(1 → 1, no bias, 1 parameter)"
+    assert repr(MLP.create(0, (2, 3, 1))) == "MLP(2 → 3 → 1, relu, 13 parameters)"
+    inner = Sequential([Affine.create(0, 2, 2)])
+    assert repr(Sequential([inner, np.tanh])).splitlines() == [
+        "Sequential(2 layers, 6 parameters)",
+        "  0: Sequential(1 layer, 6 parameters)",
+        "    0: Affine(2 → 2, 6 parameters)",
+        "  1: tanh",
+    ]
+
+
+def test_errors_name_the_layer():
+    with pytest.raises(ShapeError, match=r"Affine\(3 → 4, .*x has shape \(5, 2\), expected \(…, 3"):
+        Affine.create(0, 3, 4)(X[:, :2])
+    with pytest.raises(ShapeError, match=r"x has shape \(\)"):
+        Affine.create(0, 3, 4)(1.0)
+    net = Sequential([Affine.create(0, 3, 4), np.tanh, Affine.create(0, 5, 1)])
+    with pytest.raises(ShapeError, match=r"layer 2 of Sequential: Affine\(5 → 1"):
+        tw.compile(net)(X)
+    with pytest.raises(ShapeError, match=r"layer 0 of MLP: Affine\(4 → 2"):
+        MLP.create(0, (4, 2, 1))(X)
+    with pytest.raises(ShapeError, match=r"W has shape \(3, 2\), b \(3,\)"):
+        Affine(np.zeros((3, 2)), np.zeros(3))
+    for call in (
+        lambda: Affine.create(0, 0, 3),
+        lambda: Affine.create(0, 2.0, 3),
+        lambda: Affine.create("seed", 2, 3),
+        lambda: MLP.create(0, (3,)),
+        lambda: MLP.create(0, 3),
+        lambda: MLP.create(0, (3, 1), activation="relu"),
+        lambda: Sequential(Affine.create(0, 2, 3)),
+        lambda: Sequential([Affine.create(0, 2, 3), "tanh"]),
+        lambda: Sequential([Affine]),
+        lambda: initialisers.uniform(-1),
+        lambda: initialisers.normal(np.nan),
+    ):
+        with pytest.raises(UserError):
+            call()
+    with pytest.raises(DtypeError, match="int64"):
+        Affine.create(0, 2, 3, dtype=np.int64)
+    with pytest.raises(ShapeError, match="init gave shape"):
+        Affine.create(0, 2, 3, init=lambda rng, shape, dtype: np.zeros(3))
+    with pytest.raises(ShapeError, match="two axes"):
+        initialisers.he_normal(RNG, (3,))
+
+
+@pytest.mark.parametrize(
+    ("init", "variance", "law"),
+    [
+        (initialisers.glorot_uniform, 2 / (200 + 100), "uniform"),
+        (initialisers.glorot_normal, 2 / (200 + 100), "norm"),
+        (initialisers.he_uniform, 2 / 200, "uniform"),
+        (initialisers.he_normal, 2 / 200, "norm"),
+        (initialisers.uniform(0.3), 0.09 / 3, "uniform"),
+        (initialisers.normal(0.3), 0.09, "norm"),
+    ],
+)
+def test_initialisers_have_the_variance_of_their_source(init, variance, law):
+    weights = init(np.random.default_rng(3), (200, 100), np.float64)
+    std = np.sqrt(variance)
+    args = (-std * np.sqrt(3), 2 * std * np.sqrt(3)) if law == "uniform" else (0, std)
+    assert scipy.stats.kstest(weights.ravel(), law, args=args).pvalue > 0.001
+    assert init(RNG, (3, 2), np.float32).dtype == np.float32
+
+
+def test_initialisers_count_the_places_of_a_kernel():
+    kernel = initialisers.he_normal(np.random.default_rng(0), (5, 5, 8, 60), np.float64)
+    close(np.var(kernel), 2 / (5 * 5 * 8), rtol=0.05)
+
+
+@pytest.mark.parametrize("shape", [(6, 4), (4, 6), (5, 5), (3, 2, 4)])
+def test_orthogonal(shape):
+    matrix = initialisers.orthogonal(np.random.default_rng(0), shape).reshape(-1, shape[-1])
+    small = matrix.T @ matrix if matrix.shape[0] >= matrix.shape[1] else matrix @ matrix.T
+    close(small, np.eye(len(small)), atol=1e-14)
+
+
+def test_orthogonal_is_uniform_among_rotations():
+    rng = np.random.default_rng(0)
+    angles = []
+    for _ in range(2000):
+        m = initialisers.orthogonal(rng, (2, 2))
+        angles.append(np.arctan2(m[1, 0], m[0, 0]))
+    assert scipy.stats.kstest(angles, "uniform", args=(-np.pi, 2 * np.pi)).pvalue > 0.001
+
+
+Z = np.array([-1e4, -3.0, -0.5, 0.25, 2.0, 1e4])
+ORACLES = {
+    "relu": lambda z: z if z > 0 else 0.0,
+    "leaky_relu": lambda z: z if z > 0 else 0.01 * z,
+    "elu": lambda z: z if z > 0 else np.exp(z) - 1,
+    "sigmoid": scipy.special.expit,
+    "silu": lambda z: z * scipy.special.expit(z),
+    "gelu": lambda z: z * scipy.stats.norm.cdf(z),
+    "softplus": lambda z: np.logaddexp(0, z),
+    "tanh": np.tanh,
+}
+
+
+@pytest.mark.parametrize("name", sorted(activations.__all__))
+def test_activations(name):
+    function = getattr(activations, name)
+    close(function(Z), [ORACLES[name](z) for z in Z], rtol=1e-12)
+    tw.check_grads(lambda z: np.sum(function(z)), (Z[1:-1],))
+    slopes = tw.compile(tw.grad(lambda z: np.sum(function(z))))(Z)
+    close(slopes, tw.grad(lambda z: np.sum(function(z)))(Z), rtol=1e-12)
+    assert np.all(np.isfinite(slopes))
+    assert function(Z.astype(np.float32)).dtype == np.float32
+    check_layer(Sequential([Affine.create(0, 3, 2), function]), X)
