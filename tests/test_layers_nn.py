@@ -11,7 +11,18 @@ import scipy.stats
 
 import thalweg as tw
 from thalweg.errors import DtypeError, ShapeError, UserError
-from thalweg.nn import MLP, Affine, Sequential, activations, initialisers
+from thalweg.nn import (
+    MLP,
+    Affine,
+    BatchNorm,
+    Dropout,
+    Embedding,
+    LayerNorm,
+    Residual,
+    Sequential,
+    activations,
+    initialisers,
+)
 from thalweg.nn.losses import mse
 from thalweg.tree import flatten, tree_map
 
@@ -241,3 +252,121 @@ def test_activations(name):
     assert np.all(np.isfinite(slopes))
     assert function(Z.astype(np.float32)).dtype == np.float32
     check_layer(Sequential([Affine.create(0, 3, 2), function]), X)
+
+
+def test_dropout_keeps_the_mean_and_follows_its_key():
+    layer, x = Dropout(0.3), np.ones((200, 100))
+    out = layer(x, train=True, key=tw.random.key(0))
+    assert np.unique(out).tolist() == [0, 1 / 0.7]
+    close(np.mean(out == 0), 0.3, atol=4 * np.sqrt(0.21 / x.size))
+    assert np.array_equal(out, layer(x, train=True, key=tw.random.key(0)))
+    assert not np.array_equal(out, layer(x, train=True, key=tw.random.key(1)))
+    assert np.array_equal(layer(x), x)
+    slope = tw.grad(lambda x: np.sum(layer(x, train=True, key=tw.random.key(0))))(x)
+    assert np.array_equal(slope, out)
+    net = Sequential([Affine.create(0, 3, 64), Dropout(0.5), Dropout(0.5)])
+    check_layer(net, X, train=True, key=tw.random.key(3))
+    zeros = np.mean(net(X, train=True, key=tw.random.key(3)) == 0)
+    assert 0.65 < zeros < 0.85  # independent keys: a quarter is left
+    step = tw.compile(lambda x, key: layer(x, train=True, key=key))
+    assert np.array_equal(step(x, tw.random.key(0)), out)
+    with pytest.raises(UserError, match="needs key="):
+        layer(x, train=True)
+    with pytest.raises(UserError, match="rate"):
+        Dropout(1.0)
+    assert layer(x.astype(np.float32), train=True, key=tw.random.key(0)).dtype == np.float32
+
+
+def loop_norm(rows, scale, shift, epsilon):
+    """Each of `rows` normalised by its own numbers."""
+    out = []
+    for row in rows:
+        mean = sum(row) / len(row)
+        variance = sum((v - mean) ** 2 for v in row) / len(row)
+        out.append([(v - mean) / np.sqrt(variance + epsilon) for v in row])
+    return np.array(out) * scale + shift
+
+
+def test_layer_norm():
+    scale, shift = RNG.normal(size=3), RNG.normal(size=3)
+    layer = LayerNorm(scale, shift, 1e-3)
+    close(layer(X), loop_norm(X, scale, shift, 1e-3))
+    check_layer(layer, X)
+    check_rows(layer, X)
+    assert np.all(np.isfinite(tw.grad(lambda x: np.sum(layer(x)))(np.zeros((2, 3)))))
+    with pytest.raises(ShapeError, match=r"LayerNorm\(3, 6 parameters\)"):
+        layer(X[:, :2])
+
+
+def test_batch_norm():
+    layer = BatchNorm.create(3, momentum=0.75, epsilon=1e-3)
+    out, moved = layer.advance(X)
+    close(out, loop_norm(X.T, 1, 0, 1e-3).T)
+    close(layer(X, train=True), out)
+    close(moved.mean, 0.25 * X.mean(axis=0))
+    close(moved.variance, 0.75 + 0.25 * X.var(axis=0, ddof=1))
+    close(moved(X), (X - moved.mean) / np.sqrt(moved.variance + 1e-3))
+    assert not layer.mean.any()  # nothing was written to
+    images = RNG.normal(size=(4, 2, 5, 3))
+    close(layer(images, train=True).reshape(-1, 3), layer(images.reshape(-1, 3), train=True))
+    tw.check_grads(
+        lambda s, t, x: np.sum(np.sin(BatchNorm(s, t, s, s)(x, train=True))),
+        (RNG.normal(size=3), RNG.normal(size=3), X),
+    )
+    for train in (True, False):
+        slope = tw.grad(lambda m, train=train: np.sum(m(X, train=train) ** 2))(moved)
+        assert not slope.mean.any()
+        assert not slope.variance.any()
+        assert slope.scale.any()
+    for x in (X[0], X[:1]):
+        with pytest.raises(ShapeError, match="two rows"):
+            layer(x, train=True)
+
+
+def test_running_statistics_through_containers_and_compile():
+    net = Sequential([BatchNorm.create(3), Residual(Sequential([BatchNorm.create(3), np.tanh]))])
+
+    def loss(net, x):
+        y, moved = net.advance(x)
+        return np.sum(y**2), moved
+
+    (_, moved), slope = tw.compile(tw.value_and_grad(loss, has_aux=True))(net, X)
+    first = net.layers[0].advance(X)
+    close(moved.layers[0].mean, first[1].mean)
+    close(moved.layers[1].inner.layers[0].variance, 0.9 + 0.1 * first[0].var(axis=0, ddof=1))
+    assert not slope.layers[0].mean.any()
+    close(net.advance(X)[0], net(X, train=True))
+
+
+def test_embedding():
+    layer = Embedding.create(0, 4, 3)
+    indices = np.array([[0, 3], [1, 1]])
+    close(layer(indices), [[layer.W[0], layer.W[3]], [layer.W[1], layer.W[1]]])
+    slope = tw.compile(tw.grad(lambda m: np.sum(m(indices))))(layer)
+    close(slope.W, np.array([1, 2, 0, 1])[:, None] * np.ones(3))
+    tw.check_grads(lambda m: np.sum(np.sin(m(indices))), (layer,))
+    compiled = tw.compile(lambda layer, indices: layer(indices))
+    close(compiled(layer, indices), layer(indices))
+    close(compiled(layer, 3 - indices), layer(3 - indices))
+    assert len(compiled.records) == 1
+    for wrong in ([4], [-1]):
+        with pytest.raises(UserError, match=r"Embedding\(4 → 3, 12 parameters\).*\[0, 4\)"):
+            layer(wrong)
+        with pytest.raises(UserError):
+            tw.compile(layer)(np.array(wrong))
+    with pytest.raises(DtypeError, match="float64"):
+        layer(np.ones(2))
+    assert layer(np.zeros((2, 0), int)).shape == (2, 0, 3)
+
+
+def test_residual():
+    inner = Affine.create(0, 3, 3)
+    block = Residual(Sequential([inner, np.tanh]))
+    close(block(X), X + np.tanh(inner(X)))
+    check_layer(block, X)
+    check_rows(block, X)
+    close(Residual(np.tanh)(X), X + np.tanh(X))
+    with pytest.raises(ShapeError, match=r"inside Residual: Affine\(3 → 2.*\(5, 2\) of \(5, 3\)"):
+        Residual(Affine.create(0, 3, 2))(X)
+    with pytest.raises(UserError):
+        Residual("tanh")

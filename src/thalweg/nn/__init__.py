@@ -2,12 +2,19 @@
 
 from thalweg.nn import activations, initialisers, losses, regularise
 from thalweg.nn.layers import MLP, Activation, Affine, Layer, Sequential
+from thalweg.nn.layers_norm import BatchNorm, LayerNorm
+from thalweg.nn.layers_parts import Dropout, Embedding, Residual
 
 __all__ = [
     "MLP",
     "Activation",
     "Affine",
+    "BatchNorm",
+    "Dropout",
+    "Embedding",
     "Layer",
+    "LayerNorm",
+    "Residual",
     "Sequential",
     "activations",
     "initialisers",

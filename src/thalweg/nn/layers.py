@@ -6,11 +6,12 @@ A layer is an argument of what is differentiated or compiled, like any other tre
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from thalweg.array import Array
 from thalweg.errors import DtypeError, ShapeError, UserError
 from thalweg.nn.activations import elu, gelu, leaky_relu, relu, silu
 from thalweg.nn.initialisers import Initialiser, glorot_uniform, he_normal
-from thalweg.random import generator
+from thalweg.random import generator, split
 from thalweg.tree import flatten, static
 
 __all__ = ["MLP", "Activation", "Affine", "Layer", "Sequential"]
@@ -29,9 +30,19 @@ _RECTIFIERS = (relu, leaky_relu, elu, gelu, silu)
 class Layer(ABC):
     """What every layer has: a call, a number of parameters, and a form worth reading."""
 
+    #: Whether its call takes ``train=`` and ``key=``.
+    has_modes: ClassVar[bool] = False
+
     @abstractmethod
     def __call__(self, x: Any) -> Any:
         """The outputs for inputs `x`, whose first axes are a batch of any shape."""
+
+    def advance(self, x: Any, *, key: Any = None) -> tuple[Any, Any]:
+        """The outputs in training, and the layer with its running statistics moved on.
+
+        Only layers with such statistics, and those that hold them, differ in the result.
+        """
+        return run(self, x, train=True, key=key), self
 
     @abstractmethod
     def _form(self) -> str:
@@ -214,6 +225,19 @@ class Activation(Layer):
         return self.function(x)
 
 
+def as_layer(part: Any) -> Layer:
+    """A layer as it is, a function as `Activation`.
+
+    Raises
+    ------
+    UserError
+        For anything else.
+    """
+    if isinstance(part, type) or not callable(part):
+        raise UserError(f"a layer or a function is wanted, got {part!r}")
+    return part if isinstance(part, Layer) else Activation(part)
+
+
 def _named(function: Any) -> str:
     return str(getattr(function, "__name__", repr(function)))
 
@@ -226,6 +250,9 @@ class Sequential(Layer):
     ----------
     layers : sequence of layers and functions
         Functions become `Activation`.
+
+    Called with ``train=True`` and a `key` of `thalweg.random`, it hands them on: a key of its own
+    to each layer. `advance` also gives the layers with their running statistics moved on.
 
     Raises
     ------
@@ -249,15 +276,12 @@ class Sequential(Layer):
     """
 
     layers: tuple[Any, ...]
+    has_modes: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not isinstance(self.layers, (tuple, list)):
             raise UserError(f"Sequential takes a list of layers, not {self.layers!r}")
-        for k, layer in enumerate(self.layers):
-            if isinstance(layer, type) or not callable(layer):
-                raise UserError(f"Sequential: layer {k} is no layer and no function: {layer!r}")
-        held = [f if isinstance(f, Layer) else Activation(f) for f in self.layers]
-        object.__setattr__(self, "layers", tuple(held))
+        object.__setattr__(self, "layers", tuple(map(as_layer, self.layers)))
 
     def _form(self) -> str:
         return f"{len(self.layers)} layer" + "s" * (len(self.layers) != 1)
@@ -268,16 +292,36 @@ class Sequential(Layer):
             lines.append(f"  {k}: " + repr(layer).replace("\n", "\n  "))
         return "\n".join(lines)
 
-    def __call__(self, x: Any) -> Any:
-        for k, layer in enumerate(self.layers):
-            x = within(f"layer {k} of Sequential", layer, x)
+    def __call__(self, x: Any, *, train: bool = False, key: Any = None) -> Any:
+        for k, (layer, own) in enumerate(zip(self.layers, self._keys(key), strict=True)):
+            with standing(f"layer {k} of Sequential"):
+                x = run(layer, x, train=train, key=own)
         return x
 
+    def advance(self, x: Any, *, key: Any = None) -> tuple[Any, Any]:
+        moved = []
+        for k, (layer, own) in enumerate(zip(self.layers, self._keys(key), strict=True)):
+            with standing(f"layer {k} of Sequential"):
+                x, layer = layer.advance(x, key=own)
+            moved.append(layer)
+        return x, Sequential(tuple(moved))
 
-def within(place: str, layer: Callable[..., Any], x: Any, **options: Any) -> Any:
-    """``layer(x)``; an error about shapes says where the layer stands."""
+    def _keys(self, key: Any) -> Any:
+        """A key for each layer, by its place."""
+        n = len(self.layers)
+        return [None] * n if key is None or n == 0 else split(key, n)
+
+
+def run(layer: Layer, x: Any, *, train: bool, key: Any) -> Any:
+    """The outputs of a layer, told about training if it wants to know."""
+    return layer(x, train=train, key=key) if layer.has_modes else layer(x)  # type: ignore[call-arg]
+
+
+@contextlib.contextmanager
+def standing(place: str) -> Iterator[None]:
+    """An error about shapes says where the layer stands."""
     try:
-        return layer(x, **options)
+        yield
     except ShapeError as error:
         raise ShapeError(f"{place}: {error}") from error
 
@@ -362,5 +406,6 @@ class MLP(Layer):
 
     def __call__(self, x: Any) -> Any:
         for k, layer in enumerate(self.layers):
-            x = within(f"layer {k} of MLP", layer, x if k == 0 else self.activation(x))
+            with standing(f"layer {k} of MLP"):
+                x = layer(x if k == 0 else self.activation(x))
         return x
