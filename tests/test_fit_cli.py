@@ -31,6 +31,11 @@ from thalweg.linear_classifier import (
 )
 
 COMMAND = [sys.executable, "-c", "import sys; from thalweg.cli import main; sys.exit(main())"]
+#: As from a terminal: a shell's background job, which a test run may be, ignores Ctrl-C.
+INTERRUPTIBLE = [
+    *COMMAND[:2],
+    f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler); {COMMAND[2]}",
+]
 
 
 def held_out(text):
@@ -203,7 +208,7 @@ def test_without_scikit_learn_it_says_what_to_do(monkeypatch):
 def test_ctrl_c_keeps_the_weights_so_far(tmp_path):
     output = tmp_path / "weights.npz"
     process = subprocess.Popen(
-        [*COMMAND, "fit", "--epochs", "1000000", "--output", str(output)],
+        [*INTERRUPTIBLE, "fit", "--epochs", "1000000", "--output", str(output)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )  # fmt: skip
