@@ -20,7 +20,9 @@ from thalweg.nn import (
     Conv2D,
     Dropout,
     Embedding,
+    GRUCell,
     LayerNorm,
+    LSTMCell,
     MaxPool2D,
     Residual,
     Sequential,
@@ -450,3 +452,40 @@ def test_a_small_convolutional_net():
     ):
         with pytest.raises(UserError):
             call()
+
+
+def loop_gates(cell, h, x, k):
+    """Gate k before its function, one number at a time."""
+    n = len(h)
+    return [
+        cell.b[k * n + j]
+        + sum(x[i] * cell.W[i, k * n + j] for i in range(len(x)))
+        + sum(h[i] * cell.U[i, k * n + j] for i in range(n))
+        for j in range(n)
+    ]
+
+
+@pytest.mark.parametrize("kind", [GRUCell, LSTMCell])
+def test_cells(kind):
+    cell = kind.create(0, 3, 2)
+    cell = kind(cell.W, cell.U, RNG.normal(size=cell.b.shape))
+    h, c = RNG.normal(size=(5, 2)), RNG.normal(size=(5, 2))
+    expected = []
+    for x, h0, c0 in zip(X, h, c, strict=True):
+        gate = [scipy.special.expit(loop_gates(cell, h0, x, k)) for k in range(cell.gates)]
+        if kind is GRUCell:
+            new = np.tanh(loop_gates(cell, gate[0] * h0, x, 2))
+            expected.append(gate[1] * h0 + (1 - gate[1]) * new)
+        else:
+            c1 = gate[1] * c0 + gate[0] * np.tanh(loop_gates(cell, h0, x, 2))
+            expected.append((gate[3] * np.tanh(c1), c1))
+
+    def step(cell, h, c, x):
+        return np.stack(cell((h, c), x), axis=1) if kind is LSTMCell else cell(h, x)
+
+    close(step(cell, h, c, X), expected, rtol=1e-12)
+    tw.check_grads(lambda *args: np.sum(np.sin(step(*args))), (cell, h, c, X))
+    slope = tw.grad(lambda *args: np.sum(step(*args)))
+    close(tw.compile(slope)(cell, h, c, X).U, slope(cell, h, c, X).U, rtol=1e-10)
+    with pytest.raises(ShapeError, match=r"x has shape \(5, 2\), the state \(5, 2\)"):
+        step(cell, h, c, X[:, :2])
