@@ -19,6 +19,11 @@ from thalweg.execute.native import jit
 
 jit.VERIFY = True
 
+#: Tests of what stands beside the package, where only the tests have been copied.
+collect_ignore = (
+    [] if (Path(__file__).resolve().parents[1] / "bench").exists() else ["test_bench.py"]
+)
+
 #: Laws that the quick set tries on the first case of every operation; the others wait.
 _QUICK_LAWS = frozenset(["test_value", "test_first_order", "test_second_order"])
 
