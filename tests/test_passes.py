@@ -181,8 +181,9 @@ def test_op_cases(case):
     with np.errstate(all="ignore"):
         args, others = case.operands(0), case.operands(1)
         graph = record(derivatives(case.call), *args)
-        # Elsewhere a shape may be another one.
-        check_exact(graph, *([args, others] if case.batched else [args]))
+        # Elsewhere a shape may be another one, or the dtype: real eigenvectors where they can be.
+        elsewhere = [others] if case.batched and case.op != "eig" else []
+        check_exact(graph, args, *elsewhere)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

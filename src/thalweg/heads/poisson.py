@@ -98,7 +98,9 @@ class PoissonDistribution(Distribution):
     def _quantile(self, q: Any) -> Any:
         outside_of_traces(self, "quantile")
         rate = self.rate
-        count = np.where(q == 1, np.inf, np.ceil(pdtrik(np.where(q == 1, 0.0, q), rate)))
+        inside = (q > 0) & (q < 1)  # at the ends older SciPy gives nan
+        count = np.ceil(pdtrik(np.where(inside, q, 0.5), rate))
+        count = np.where(inside, count, np.where(q > 0, np.inf, 0.0))
         less = np.maximum(count - 1, 0)  # the inverse may end just above the whole number
         return np.where(pdtr(less, rate) >= q, less, count).astype(rate.dtype)
 

@@ -70,7 +70,10 @@ class StudentTDistribution(LocationScaleDistribution):
 
     def _standard_quantile(self, q: Any) -> Any:
         outside_of_traces(self, "quantile")
-        return stdtrit(self.df, q)
+        inside = (q > 0) & (q < 1)  # at the ends older SciPy gives nan
+        return np.where(
+            inside, stdtrit(self.df, np.where(inside, q, 0.5)), np.where(q > 0, np.inf, -np.inf)
+        ).astype(np.result_type(self.df, q))
 
     def _draws(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
         return rng.standard_t(in_shape(self.df, shape))
