@@ -165,6 +165,16 @@ def test_work_on_the_same_operand_is_shared(kind):
     assert len(e.lines) > again + 10
 
 
+@BOTH
+def test_erf_and_its_derivative_share_an_exponential(kind):
+    e = Emit(Module(), 4)
+    x = V("%x", kind)
+    e.function("erf", x)
+    there = len(e.lines)
+    e.function("exp", e.mul(e.neg(x), x))  # as ∂erf/∂x is spelled
+    assert len(e.lines) == there
+
+
 @pytest.mark.skipif(not coefficients.TARGET.exists(), reason="needs the source tree")
 def test_coefficients_are_those_of_the_script():
     assert coefficients.TARGET.read_text(encoding="utf-8") == coefficients.text()

@@ -123,8 +123,8 @@ def powers() -> dict[str, Any]:
 
 
 def errors() -> dict[str, Any]:
-    """erf x = x + x ERF_NEAR(x²) up to 1; erf x = 1 − e^ERF_FAR(x − 2), 1 ≤ x ≤ 4, in float32 and
-    erf x = 1 − e^−x² ERF_FAR(1/(x + 3) − 0.18), 1 ≤ x ≤ 6, in float64;
+    """erf x = x + x ERF_NEAR(x²) up to 1; erf x = 1 − e^−x² ERF_FAR(1/(x + 3) − 0.18) from there to
+    where it rounds to 1 (4 in float32, 6 in float64);
 
     erfc x = e^−x² (1 + v ERFC(v − 1))/(1 + 2x), v = 2x/(x + 3¾), from 0 to where it vanishes.
     """
@@ -138,10 +138,14 @@ def errors() -> dict[str, Any]:
     )
     shift = mpf(0.18)
     far = {
-        "f32": fit(lambda u: mp.log(mp.erfc(u + 2)), -1, 2, 10, "f32"),
-        "f64": fit(
-            lambda u: scaled(1 / (u + shift) - 3), mpf(1) / 9 - shift, mpf(1) / 4 - shift, 15, "f64"
-        ),
+        k: fit(
+            lambda u: scaled(1 / (u + shift) - 3),
+            1 / (mpf(top) + 3) - shift,
+            mpf(1) / 4 - shift,
+            n,
+            k,
+        )
+        for k, n, top in (("f32", 7, 4), ("f64", 15, 6))
     }
     return {
         "ERF_NEAR": {k: fit(near, 0, 1, n, k) for k, n in (("f32", 7), ("f64", 12))},
