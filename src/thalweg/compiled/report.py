@@ -41,7 +41,7 @@ def _record(number: int, record: Record, names: tuple[str, ...]) -> list[str]:
     lines += [f"    {line}" for line in _signature(record, names)]
     for place, answers in _guards(record).items():
         lines.append(f"    branch: {place} answered {answers}")
-    lines.append(f"    {len(graph.nodes)} gates, {record.calls} calls")
+    lines.append(f"    {len(graph.nodes)} gates")
     for group in find_groups(graph.nodes, graph.outputs):
         members = ", ".join(node.primitive.labels.gate for node in group.members)
         lines.append(f"    group: {group.name} = {members}; local gradient {group.gradient}")
@@ -82,6 +82,7 @@ def _guards(record: Record) -> dict[str, str]:
 
 def _kernel(kernel: KernelReport, record: Record) -> str:
     ops = ", ".join(f"{op} ×{n}" if n > 1 else op for op, n in Counter(kernel.ops).items())
+    ops = ops or "copies"
     threads = ", on several threads" if kernel.parallel else ""
     time = ""
     if kernel.seconds is not None:
