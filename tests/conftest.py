@@ -15,6 +15,8 @@ os.environ.setdefault(
 
 import pytest
 
+from tests import explorer_browser
+from tests.explorer_pages import traces
 from thalweg.execute.native import jit
 
 jit.VERIFY = True
@@ -68,3 +70,28 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(
             f"op table: {len(operations)} operations, {sum(laws.values())} checks ({counts})"
         )
+
+
+@pytest.fixture(scope="session")
+def driver():
+    """One Chromium for all tests of the explorer."""
+    found = explorer_browser.start()
+    yield found
+    found.quit()
+
+
+@pytest.fixture
+def browser(driver, tmp_path):
+    """A page in it; a test that leaves an error in the page's log fails."""
+    driver.get("about:blank")
+    for log in ("browser", "performance"):
+        driver.get_log(log)
+    page = explorer_browser.Browser(driver, tmp_path)
+    yield page
+    assert page.errors() == []
+
+
+@pytest.fixture(scope="session")
+def traced():
+    """The traces of `explorer_pages`, by name."""
+    return traces()

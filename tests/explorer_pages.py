@@ -43,6 +43,15 @@ def chain(x, w, steps):
     return y
 
 
+def recurrent(x, h, u, steps):
+    for _ in range(steps):
+        z = 1 / (1 + np.exp(-(u * h + x)))
+        r = 1 / (1 + np.exp(-(u * h - x)))
+        n = np.tanh(x + r * h)
+        h = z * h + (1 - z) * n
+    return h
+
+
 def traces():
     """Name → trace, from three nodes to a classifier."""
     rng = np.random.default_rng(0)

@@ -5,121 +5,22 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import shutil
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import thalweg as tw
-from tests.explorer_pages import chain, fan_out, traces
+from tests.explorer_browser import AVAILABLE, NODE, PATIENCE
+from tests.explorer_pages import chain, fan_out
 from thalweg import lecture
 from thalweg.cli import main
 
-webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-
-ROOT = Path(__file__).resolve().parents[1]
-#: Seconds that a page may take to be ready where other work has the processors.
-PATIENCE = 30
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-DRIVER = shutil.which("chromedriver")
 pytestmark = [
-    pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="chromium or chromedriver not found"),
+    pytest.mark.skipif(not AVAILABLE, reason="selenium, chromium or chromedriver not found"),
     pytest.mark.xdist_group("browser"),
 ]
-OPTIONS = (
-    "--headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage --window-size=1400,860"
-    " --no-first-run --disable-background-networking --disable-component-update"
-)
-
-
-class Browser:
-    """A page under test."""
-
-    def __init__(self, driver, folder):
-        self.driver = driver
-        self.folder = folder
-        self.opened = 0
-
-    def open(self, trace, fragment="", **options):
-        self.opened += 1
-        path = trace.to_html(self.folder / f"page{self.opened}.html", **options)
-        self.go(path.as_uri() + fragment)
-        return path
-
-    def go(self, address):
-        self.driver.get(address)
-        # On a busy machine the driver comes back before a page of megabytes has run its script.
-        until = time.monotonic() + PATIENCE
-        while self.js("return document.documentElement.dataset.ready") != "true":
-            assert time.monotonic() < until, self.errors()
-            time.sleep(0.05)
-        self.settle()
-
-    def settle(self):
-        """Wait for the frame in which the drawing is made."""
-        self.driver.execute_async_script(
-            "const done = arguments[0];"
-            "requestAnimationFrame(() => requestAnimationFrame(() => done()));"
-        )
-
-    def js(self, code, *args):
-        return self.driver.execute_script(code, *args)
-
-    def key(self, *keys):
-        webdriver.ActionChains(self.driver).send_keys(*keys).perform()
-        self.settle()
-
-    def text(self, selector):
-        return self.js("return document.querySelector(arguments[0])?.textContent ?? null", selector)
-
-    def texts(self, selector):
-        code = "return [...document.querySelectorAll(arguments[0])].map((e) => e.textContent)"
-        return self.js(code, selector)
-
-    def click(self, selector):
-        self.driver.find_element("css selector", selector).click()
-        self.settle()
-
-    def errors(self):
-        return [line["message"] for line in self.driver.get_log("browser")]
-
-
-@pytest.fixture(scope="module")
-def driver():
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for option in OPTIONS.split():
-        options.add_argument(option)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    found = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
-    yield found
-    found.quit()
-
-
-@pytest.fixture
-def browser(driver, tmp_path):
-    driver.get("about:blank")
-    for log in ("browser", "performance"):
-        driver.get_log(log)
-    page = Browser(driver, tmp_path)
-    yield page
-    assert page.errors() == []
-
-
-@pytest.fixture(scope="module")
-def traced():
-    return traces()
-
-
-NODE = """
-    location.hash = `#node=${arguments[0]}`;
-    return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => {
-      const exact = (role) => document.querySelector(`#panel .big.${role}`)?.dataset.exact ?? null;
-      done([document.querySelector("#panel h2").textContent, exact("value"), exact("gradient")]);
-    })));
-"""
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.mark.parametrize("name", ["circuit", "neuron", "fan_out"])
@@ -188,7 +89,7 @@ def test_the_producer_of_a_nan_is_marked_and_what_hands_it_on(browser):
     browser.open(trace)
     browser.key("0")
     marked = browser.texts("#graph .card.producer text.label")
-    assert marked == ["a 2"]
+    assert marked == ["a [2]"]
     handed_on = browser.js(
         "return [...document.querySelectorAll('#graph .nonfinite')].map((e) => e.dataset.node)"
     )

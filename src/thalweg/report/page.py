@@ -14,6 +14,7 @@ import numpy as np
 from thalweg.errors import SizeLimitError
 from thalweg.jacobian.coordinates import size_of
 from thalweg.jacobian.structure import LocalJacobian
+from thalweg.report.blocks import Block, blocks_of
 from thalweg.report.layout import Drawing, Edge, layered
 from thalweg.report.nonfinite import first_nonfinite
 from thalweg.report.numbers import number_text
@@ -67,6 +68,7 @@ def page_data(record: Record, limit: int | None = None) -> dict[str, Any]:
         "output_values": [pack(value, detail) for value in record.output_values],
         "notes": [one_line(note) for note in record.notes],
         "groups": [_group(group) for group in record.groups],
+        "blocks": [_block(block) for block in blocks_of(record)],
         "trouble": _trouble(record),
         "height": drawing.height,
         "columns": [[round(column.x, 1), round(column.width, 1)] for column in drawing.columns],
@@ -179,7 +181,25 @@ def _group(group: GroupFound) -> dict[str, Any]:
         "output": group.output.index,
         "formula": group.formula,
         "local": None if group.local is None else number_text(group.local),
+        "saved": [group.saved_forward, group.saved_backward],
     }
+
+
+def _block(block: Block) -> dict[str, Any]:
+    """Its members as ranges [first, last]."""
+    ranges: list[list[int]] = []
+    for index in block.members:
+        if ranges and ranges[-1][1] == index - 1:
+            ranges[-1][1] = index
+        else:
+            ranges.append([index, index])
+    data: dict[str, Any] = {"name": one_line(block.name)[:_LONGEST_TEXT], "kind": block.kind}
+    data["members"] = ranges
+    if block.parent is not None:
+        data["parent"] = block.parent
+    if block.group is not None:
+        data["group"] = block.group
+    return data
 
 
 # ---- cards --------------------------------------------------------------------------------
@@ -187,7 +207,7 @@ def _group(group: GroupFound) -> dict[str, Any]:
 
 def _card(node: TraceNode) -> tuple[float, float, float, float]:
     """Width, width of the part where the wires come in, distance of the wires, height."""
-    label = f"{node.label} {'×'.join(map(str, node.shape))}"
+    label = f"{node.label} {_shape(node)}"
     texts = [label, node.gate, _short(node.value), _short(node.upstream)]
     longest = max(min(display_width(one_line(text[:60])), _LONGEST) for text in texts)
     body = max(58.0, longest * _WIDE + 22)
@@ -203,6 +223,10 @@ def _card(node: TraceNode) -> tuple[float, float, float, float]:
     ]
     wires = max(min(len(text), _LONGEST_ON_WIRE) for text in on_wires) * _NARROW + 16
     return body + wires, wires, _PITCH, 2 * _LINE + max(_BODY, count * _PITCH)
+
+
+def _shape(node: TraceNode) -> str:
+    return f"[{'×'.join(map(str, node.shape))}]" if node.shape else ""
 
 
 def _kind(edge: TraceEdge) -> str:

@@ -20,7 +20,7 @@ export function drawCard(graph, node, shown) {
   const room = Math.floor((body.width - 10) / 7);
   const label = `${cut(node.label, Math.max(room - (shape ? shape.length + 1 : 0), 4))}${shape ? ` ${shape}` : ""}`;
   const centre = body.y + body.height / 2;
-  const classes = ["card", node.input && "input", node.output && "output",
+  const classes = ["card", node.block?.members && "group", node.input && "input", node.output && "output",
     isFaulty(node.value) && shown.value && "nonfinite",
     isFaulty(node.upstream) && shown.gradient && "nonfinite",
     graph.trouble?.node === node.id && "producer"].filter(Boolean);
@@ -50,15 +50,16 @@ export function wireTexts(edge) {
 }
 
 export function drawEdge(graph, edge, shown) {
-  const target = graph.nodes[edge.target];
+  const target = graph.card(edge.target);
   const y = portOf(target, edge.position);
   const x = target.x + target.wires / 2 - 1;
   const texts = wireTexts(edge);
   const constant = edge.source === null;
   const classes = ["edge", constant && "constant", !constant && edge.operand.kind === null && "cut"];
   const roomy = target.pitch > 20;
-  const text = (role, dy, content) =>
-    roomy && content ? svg("text", { class: role, x, y: y + dy }, cut(content, ON_WIRE)) : null;
+  const room = target.block?.members ? Math.floor((target.wires - 14) / 6.4) : ON_WIRE;
+  const text = (role, dy, content) => roomy && content && room > 3
+    ? svg("text", { class: role, x, y: y + dy }, cut(content, Math.min(room, ON_WIRE))) : null;
   const below = constant || shown.gradient ? texts.below : "";
   return svg("g", { class: classes.filter(Boolean).join(" "), "data-target": edge.target,
     "data-operand": edge.position },

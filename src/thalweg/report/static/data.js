@@ -36,32 +36,30 @@ export function graphOf(data) {
         downstream: operand.downstream ?? null,
       })),
       consumers: [],
-      layer, x: data.columns[layer][0], y, width, height, wires, pitch,
-      way: given.way ?? [],
+      width, height, wires, pitch,
+      home: { layer, y, way: given.way ?? [] },
     };
   });
-  const layers = data.columns.map(() => []);
-  const edges = [];
+  const wires = [];
   for (const node of nodes) {
-    layers[node.layer].push(node.id);
-    node.way.forEach((_, hop) => edges.push({ source: node.id, target: null, hop }));
     node.operands.forEach((operand, position) => {
       const edge = { target: node.id, position, source: operand.node, operand };
-      edges.push(edge);
+      wires.push(edge);
       if (operand.node !== null) nodes[operand.node].consumers.push(edge);
     });
   }
-  for (const layer of layers) layer.sort((a, b) => nodes[a].y - nodes[b].y);
   for (const output of data.outputs) if (output !== null) nodes[output].output = true;
-  const last = data.columns.at(-1) ?? [0, 0];
-  const graph = { ...data, raw: data, nodes, edges, layers, width: last[0] + last[1] };
-  for (const edge of edges) Object.assign(edge, edge.target === null ? bus(graph, edge) : route(graph, edge));
-  return graph;
+  return { ...data, raw: data, nodes, wires, home: { columns: data.columns, height: data.height } };
 }
 
 /** Height at which an operand's wire comes in. */
 export function portOf(node, position) {
   return node.y + node.height / 2 + node.pitch * (position - (node.operands.length - 1) / 2);
+}
+
+/** The distance at which a card's wires come in, where it has no room of its own for them. */
+export function portsPitch(card) {
+  return Math.min(36, (card.height - 2 * LINE) / Math.max(card.operands.length, 1));
 }
 
 export function bodyOf(node) {
@@ -73,10 +71,10 @@ export function bodyOf(node) {
 function bend(start, from, to, end) {
   const [x, y] = from;
   const [nextX, nextY] = to;
-  const reach = Math.min((nextX - x) / 2, 60);
+  const reach = Math.min(Math.abs(nextX - x) / 2, 60);
   return {
     path: `M${start} ${y}H${x}C${x + reach} ${y} ${nextX - reach} ${nextY} ${nextX} ${nextY}H${end}`,
-    box: [start, Math.min(y, nextY) - 14, end, Math.max(y, nextY) + 14],
+    box: [Math.min(start, nextX), Math.min(y, nextY) - 14, Math.max(x, end), Math.max(y, nextY) + 14],
   };
 }
 
@@ -87,25 +85,25 @@ function leaves(graph, source, hops) {
 }
 
 /** One piece of the wire that the edges of a node share: through one column. */
-function bus(graph, { source, hop }) {
-  const node = graph.nodes[source];
+export function bus(graph, { source, hop }) {
+  const node = graph.card(source);
   const [left, width] = graph.columns[node.layer + 1 + hop];
   const from = leaves(graph, node, hop);
   return bend(hop ? from[0] : node.x + node.width, from, [left, node.way[hop]], left + width);
 }
 
 /** The last piece of an edge, to its operand's place; all of it, where there is no shared wire. */
-function route(graph, edge) {
-  const target = graph.nodes[edge.target];
+export function route(graph, edge) {
+  const target = graph.card(edge.target);
   const port = portOf(target, edge.position);
   const end = target.x + target.wires;
   if (edge.source === null) {
     const start = target.x + 4;
     return { path: `M${start} ${port}H${end}`, box: [start, port - 14, end, port + 14] };
   }
-  const source = graph.nodes[edge.source];
+  const source = graph.card(edge.source);
   const hops = target.layer - source.layer - 1;
-  const shared = source.way.length >= hops ? hops : 0;
+  const shared = hops > 0 && source.way.length >= hops ? hops : 0;
   const from = leaves(graph, source, shared);
   return bend(shared ? from[0] : source.x + source.width, from, [target.x, port], end);
 }

@@ -122,7 +122,7 @@ export function isFaulty(value) {
 }
 
 export function shapeText(shape) {
-  return shape.join("×");
+  return shape.length ? `[${shape.join("×")}]` : "";
 }
 
 export function bytes(count) {

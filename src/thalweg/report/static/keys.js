@@ -9,6 +9,7 @@ const KEYS = [
   ["space", "play, pause"],
   ["Home  End", "before the first gate; everything"],
   ["/", "search; Enter goes to the first that was found"],
+  ["c  e  C", "the group around the node as one card; what is in it again; all groups"],
   ["+  −  0", "larger, smaller, the whole graph"],
   ["t", "light or dark"],
   ["Escape", "no node chosen"],

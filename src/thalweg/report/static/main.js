@@ -1,8 +1,10 @@
 /** The page: reads the data, joins the parts, listens to keys and buttons. */
 
+import { arrange, around, readBlocks, toldOf } from "./blocks.js";
 import { read } from "./data.js";
 import { brief } from "./format.js";
 import { fillKeys } from "./keys.js";
+import { blockPanel } from "./groups.js";
 import { nodePanel, overviewPanel } from "./panel.js";
 import { startSearch } from "./search.js";
 import { change, listen, readFragment, state } from "./state.js";
@@ -13,6 +15,8 @@ const SECOND = 1000;
 const byId = (id) => document.getElementById(id);
 
 const graph = read(byId("data"));
+readBlocks(graph);
+arrange(graph, []);
 const steps = stepsOf(graph);
 const stage = byId("stage");
 const panel = byId("panel");
@@ -21,10 +25,11 @@ let playing = null;
 
 const view = new View(graph,
   { stage, canvas: byId("overview"), world: byId("world"), edgeLayer: byId("edges"), cards: byId("cards") },
-  { onChoose: (id) => change({ node: id }), onMove: (place) => change({ view: place }) });
+  { onChoose: (id) => change({ node: id }), onOpen: (id) => toggle(id), onMove: (place) => change({ view: place }) });
+const result = (id) => graph.card(id).stands ?? id;
 view.isShown = (id) => ({
-  value: steps.hasValue(state.step, id),
-  gradient: steps.hasGradient(state.step, id),
+  value: steps.hasValue(state.step, result(id)),
+  gradient: steps.hasGradient(state.step, result(id)),
   everything: state.step === null,
 });
 
@@ -41,13 +46,18 @@ function fillHeader() {
   byId("warning").textContent = warnings.join(" · ");
 }
 
+function contents() {
+  if (state.node === null) return overviewPanel(graph, state);
+  const block = graph.blockOf(state.node);
+  return block ? blockPanel(graph, block, state) : nodePanel(graph, graph.nodes[state.node], view.isShown(state.node), state);
+}
+
 function fillPanel() {
-  const node = state.node === null ? null : graph.nodes[state.node];
-  panel.replaceChildren(...(node ? nodePanel(graph, node, view.isShown(node.id)) : overviewPanel(graph)));
+  panel.replaceChildren(...contents());
   panel.scrollTop = 0;
-  byId("said").textContent = node
-    ? `${node.label}, ${node.gate}, value ${brief(node.value)}, gradient ${node.upstream === null ? "none" : brief(node.upstream)}`
-    : "";
+  const card = state.node === null ? null : graph.card(state.node);
+  byId("said").textContent = !card ? "" : card.block?.members ? toldOf(card.block)
+    : `${card.label}, ${card.gate}, value ${brief(card.value)}, gradient ${card.upstream === null ? "none" : brief(card.upstream)}`;
 }
 
 function fillStep() {
@@ -105,7 +115,7 @@ function walk(key) {
     change({ node: graph.inputs[0] ?? 0 });
     return;
   }
-  const node = graph.nodes[state.node];
+  const node = graph.card(graph.standsFor(state.node));
   const column = graph.layers[node.layer];
   const place = column.indexOf(node.id);
   const next = {
@@ -114,7 +124,41 @@ function walk(key) {
     ArrowUp: column[place - 1],
     ArrowDown: column[place + 1],
   }[key];
-  if (next !== undefined && next !== null) change({ node: next });
+  if (next !== undefined && next !== null) change({ node: graph.standsFor(next) });
+}
+
+/** Show the innermost open group of a node as one card. */
+function collapse(id) {
+  if (id === null) return;
+  const shown = graph.standsFor(id);
+  const block = around(graph, shown)[0];
+  if (block) change({ collapsed: [...state.collapsed, block.number], node: block.id });
+}
+
+/** Show what is in a collapsed group again. */
+function expand(id) {
+  const block = id === null ? null : graph.blockOf(graph.standsFor(id));
+  if (!block) return;
+  const node = id === block.id ? block.card.stands : id;
+  change({ collapsed: state.collapsed.filter((number) => number !== block.number), node });
+}
+
+function toggle(id) {
+  if (id === null) return;
+  if (graph.blockOf(id)) expand(id);
+  else collapse(id);
+}
+
+/** Show a node even where it is in a collapsed group. */
+function reveal(id) {
+  const open = new Set(around(graph, id).map((block) => block.number));
+  const collapsed = state.collapsed.filter((number) => !open.has(number));
+  change(collapsed.length === state.collapsed.length ? { node: id } : { node: id, collapsed });
+}
+
+function collapseAll() {
+  const outer = graph.blocks.filter((block) => block.parent === null).map((block) => block.number);
+  change({ collapsed: state.collapsed.length ? [] : outer });
 }
 
 const actions = {
@@ -127,6 +171,9 @@ const actions = {
   "=": () => view.zoom(1.3),
   "-": () => view.zoom(1 / 1.3),
   0: () => { view.fit(); view.moved(); },
+  c: () => collapse(state.node),
+  e: () => expand(state.node),
+  C: collapseAll,
   t: () => change({ theme: document.documentElement.dataset.theme === "dark" ? "light" : "dark" }),
   "/": () => byId("search").focus(),
   "?": () => byId("keys").showModal(),
@@ -149,22 +196,36 @@ for (const [id, key] of Object.entries(buttons)) byId(id).addEventListener("clic
 byId("svg").addEventListener("click", () => save("graph.svg", "image/svg+xml", view.picture()));
 byId("json").addEventListener("click", () => save("trace.json", "application/json", byId("data").textContent));
 panel.addEventListener("click", (event) => {
-  const link = event.target.closest("[data-go]");
-  if (link) change({ node: Number(link.dataset.go) });
+  const link = event.target.closest("[data-go], [data-collapse], [data-expand]");
+  if (!link) return;
+  const { go, collapse: closing, expand: opening } = link.dataset;
+  if (go !== undefined) change({ node: Number(go) });
+  else if (closing !== undefined) {
+    change({ collapsed: [...state.collapsed, Number(closing)], node: graph.blocks[closing].id });
+  } else expand(graph.blocks[opening].id);
 });
 
 listen((before) => {
   if (state.theme !== before.theme) applyTheme();
-  if (state.node !== before.node || state.step !== before.step) {
+  const folded = state.collapsed !== before.collapsed;
+  if (folded) {
+    const blocks = [...state.collapsed, ...before.collapsed].filter((number) =>
+      state.collapsed.includes(number) !== before.collapsed.includes(number));
+    const place = blocks.length === 1 ? graph.blocks[blocks[0]].id : state.node ?? graph.visible[0].id;
+    view.rearranged(place, () => arrange(graph, state.collapsed));
+  }
+  if (folded || state.node !== before.node || state.step !== before.step) {
     view.choose(state.node);
-    if (state.node !== null) view.show(state.node);
+    if (state.node !== null) view.show(state.node, !folded);
     fillPanel();
     fillStep();
   }
 });
 
 function restore() {
-  Object.assign(state, readFragment(location.hash, graph.nodes.length, steps.count));
+  Object.assign(state, readFragment(location.hash,
+    { nodes: graph.count, steps: steps.count, blocks: graph.blocks.length }));
+  arrange(graph, state.collapsed);
   applyTheme();
   if (state.view) view.set(state.view);
   else view.fit(false);
@@ -180,7 +241,7 @@ fillHeader();
 fillKeys(byId("keys"));
 startSearch(graph, byId("search"), byId("found"), (id) => {
   stage.focus();
-  change({ node: id });
+  reveal(id);
 });
 restore();
 document.documentElement.dataset.ready = "true";

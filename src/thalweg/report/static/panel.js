@@ -2,16 +2,9 @@
 
 import { TERMS, backward, forward, legend, remark, symbol } from "./equations.js";
 import { brief, bytes, entriesOf, isArray, shapeText, sizeOf } from "./format.js";
+import { blockLines, blockTree, heading, nodeLink } from "./groups.js";
 import { equation, html } from "./math.js";
 import { picture } from "./pictures.js";
-
-export function nodeLink(node) {
-  return html("button", { class: "link", "data-go": node.id, title: node.label }, node.label);
-}
-
-function heading(text) {
-  return html("h3", {}, text);
-}
 
 function typeText(value) {
   if (value !== null && typeof value === "object" && "parts" in value) return `${value.parts.length} results`;
@@ -26,7 +19,7 @@ function withoutGradient(graph, node) {
   return graph.backward ? "No gradient." : "Backward not run: the trace had no upstream gradient to start from.";
 }
 
-export function nodePanel(graph, node, shown) {
+export function nodePanel(graph, node, shown, state) {
   const parts = [html("h2", {}, node.label),
     html("p", { class: "where" }, `node ${node.id} · ${node.input ? "input" : `gate ${node.gate}`} · ${typeText(node.value)}`)];
   if (node.line !== null) {
@@ -35,6 +28,7 @@ export function nodePanel(graph, node, shown) {
   } else if (!node.input) {
     parts.push(html("pre", {}, node.expression));
   }
+  parts.push(...blockLines(graph, node.id, state));
   if (graph.trouble?.node === node.id) parts.push(...troubleParts(graph));
   parts.push(heading("Value ▸"), shown.value ? picture(node.value, "value")
     : html("p", { class: "muted" }, "Not computed yet: step on."));
@@ -131,7 +125,7 @@ function localParts(graph, node, operand) {
     html("p", {}, html("span", { class: "badge" }, operand.kind), ` ${rows.toLocaleString("en")} × ${columns.toLocaleString("en")}${count}`),
     html("p", { class: "where" }, `held in ${bytes(held)}; dense it would take ${bytes(dense)}`)];
   if (operand.entries !== null && (sizeOf(operand.entries) > 1 || entriesOf(operand.entries))) {
-    parts.push(html("p", { class: "where" }, `its numbers${isArray(operand.entries) && operand.entries.shape.length ? `, ${shapeText(operand.entries.shape)}` : ""}:`),
+    parts.push(html("p", { class: "where" }, `its numbers${isArray(operand.entries) && operand.entries.shape.length ? ` ${shapeText(operand.entries.shape)}` : ""}:`),
       picture(operand.entries, "local"));
   }
   return parts;
@@ -142,7 +136,7 @@ function troubleParts(graph) {
   return [html("pre", { class: "trouble" }, graph.trouble.text.join("\n"))];
 }
 
-export function overviewPanel(graph) {
+export function overviewPanel(graph, state) {
   const parts = [html("h2", {}, graph.function)];
   if (graph.file) parts.push(html("p", { class: "where" }, `${graph.file}:${graph.line}`));
   parts.push(html("p", {}, `${graph.nodes.length} nodes. Click one, or press n to go through both passes gate by gate; ? shows the keys.`));
@@ -157,6 +151,7 @@ export function overviewPanel(graph) {
     const value = html("span", { class: "value number" }, `▸ ${brief(graph.output_values[i])}`);
     return html("p", {}, ...(id === null ? [value, " depends on no input"] : [nodeLink(graph.nodes[id]), " ", value]));
   }));
+  parts.push(...blockTree(graph, state));
   if (graph.groups.length) {
     parts.push(heading("Could be one gate"));
     for (const group of graph.groups.slice(0, 20)) {

@@ -1,11 +1,14 @@
 /** The stage: pan and zoom; near, cards as SVG; far, where they are many, boxes on a canvas. */
 
+import { around } from "./blocks.js";
 import { drawCard, drawEdge } from "./card.js";
 import { bodyOf } from "./data.js";
 import { svg } from "./math.js";
 
 /** Cards that are drawn as SVG at most. */
 const MOST = 360;
+/** Cards up to which a graph is shown as a whole at first. */
+const FEW = 40;
 const SMALLEST = 0.0002;
 const LARGEST = 4;
 
@@ -50,7 +53,7 @@ export class View {
 
   draw() {
     const box = this.window();
-    const seen = this.graph.nodes.filter((node) => touches(box,
+    const seen = this.graph.visible.filter((node) => touches(box,
       [node.x, node.y, node.x + node.width, node.y + node.height]));
     const near = seen.length <= MOST;
     this.world.setAttribute("transform",
@@ -81,6 +84,7 @@ export class View {
     const element = drawCard(this.graph, node, this.isShown(node.id));
     element.classList.toggle("chosen", node.id === this.chosen);
     element.classList.toggle("near", this.near?.has(node.id) ?? false);
+    element.classList.toggle("mate", this.mates?.has(node.id) ?? false);
     return element;
   }
 
@@ -95,18 +99,22 @@ export class View {
     return element;
   }
 
-  choose(id) {
+  /** Mark the card that stands for a node, and its neighbours. */
+  choose(chosen) {
+    const id = chosen === null ? null : this.graph.standsFor(chosen);
     this.chosen = id;
     this.near = new Set();
+    this.mates = new Set(id === null ? [] : (around(this.graph, id)[0]?.members ?? []));
     this.reached = new Map(); // how far the chosen node's operands' shared wires lead to it
     if (id !== null) {
-      const node = this.graph.nodes[id];
+      const node = this.graph.card(id);
       for (const operand of node.operands) {
         if (operand.node === null) continue;
-        this.near.add(operand.node);
-        this.reached.set(operand.node, node.layer - this.graph.nodes[operand.node].layer - 1);
+        const source = this.graph.standsFor(operand.node);
+        this.near.add(source);
+        this.reached.set(source, node.layer - this.graph.card(source).layer - 1);
       }
-      for (const { target } of node.consumers) this.near.add(target);
+      for (const { target } of node.consumers) this.near.add(this.graph.standsFor(target));
     }
     this.redraw();
   }
@@ -160,24 +168,39 @@ export class View {
     this.request();
   }
 
+  /** Change the drawing, with a node or a group in its place on the screen. */
+  rearranged(id, rearrange) {
+    const place = () => {
+      const shown = this.graph.standsFor(id);
+      const block = this.graph.blockOf(shown);
+      return this.graph.card(block && !this.graph.visible.includes(block.card) ? block.card.place : shown);
+    };
+    const before = place();
+    const [left, top] = [before.x, before.y];
+    rearrange();
+    const after = place();
+    [this.x, this.y] = [this.x + after.x - left, this.y + after.y - top];
+    this.redraw();
+  }
+
   /** The whole graph in the middle; a large one from its left end, at a size that can be read. */
   fit(whole = true) {
     const { clientWidth, clientHeight } = this.stage;
     const { width, height } = this.graph;
     const fits = Math.min((clientWidth - 48) / width, (clientHeight - 72) / height, 1.4);
-    const scale = whole ? fits : Math.max(fits, 0.8);
+    const scale = whole ? fits : Math.max(fits, this.graph.visible.length > FEW ? 0.8 : 0.3);
     const x = fits < scale && width * scale > clientWidth ? -24 / scale
       : (width - clientWidth / scale) / 2;
     this.set([x, (height - clientHeight / scale) / 2, scale]);
   }
 
   /** Bring a node into sight, moving as little as that takes. */
-  show(id) {
-    const node = this.graph.nodes[id];
+  show(id, zoom = true) {
+    const node = this.graph.card(this.graph.standsFor(id));
     const { clientWidth, clientHeight } = this.stage;
     const far = !touches(this.window(), [node.x, node.y, node.x + node.width, node.y + node.height]);
-    if (far || this.scale < 0.35) {
-      const scale = this.scale < 0.35 ? 0.9 : this.scale;
+    if (far || (zoom && this.scale < 0.35)) {
+      const scale = zoom && this.scale < 0.35 ? 0.9 : this.scale;
       this.set([node.x + node.width / 2 - clientWidth / 2 / scale,
         node.y + node.height / 2 - clientHeight / 2 / scale, scale]);
       return;
@@ -193,7 +216,7 @@ export class View {
   /** The node at a place on the stage. */
   at(left, top) {
     const [x, y] = [this.x + left / this.scale, this.y + top / this.scale];
-    return this.graph.nodes.find((node) => x >= node.x && x <= node.x + node.width &&
+    return this.graph.visible.find((node) => x >= node.x && x <= node.x + node.width &&
       y >= node.y && y <= node.y + node.height)?.id ?? null;
   }
 
@@ -237,6 +260,7 @@ export class View {
       stage.classList.remove("moving");
       if (event.type === "pointerup" && travelled <= 4) this.onChoose(this.at(...place(event)));
     };
+    stage.addEventListener("dblclick", (event) => this.onOpen(this.at(...place(event))));
     stage.addEventListener("pointerup", up);
     stage.addEventListener("pointercancel", up);
   }
@@ -256,7 +280,7 @@ export class View {
       svg("rect", { x: -20, y: -20, width: width + 40, height: height + 40,
         fill: style.getPropertyValue("--ground").trim() }),
       ...this.graph.edges.map((edge) => this.edge(edge)),
-      ...this.graph.nodes.map((node) => this.card(node)));
+      ...this.graph.visible.map((node) => this.card(node)));
     return new XMLSerializer().serializeToString(root);
   }
 }
