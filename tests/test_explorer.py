@@ -8,6 +8,7 @@ import random
 import re
 import time
 import webbrowser
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,6 +23,8 @@ from thalweg.report.layout_order import crossings
 from thalweg.report.layout_place import place
 from thalweg.report.page import page_data
 from thalweg.report.page_values import Detail, choose_detail, heat_map, histogram, pack
+
+STATIC = Path(tw.__file__).parent / "report" / "static"
 
 
 def some_graph(seed, count=60, near=25):
@@ -258,6 +261,18 @@ def test_to_html_gives_the_path_and_says_where_it_cannot_write(tmp_path):
     with pytest.raises(DataError, match="cannot write"):
         trace.to_html(tmp_path / "no" / "a.html")
     assert [path.name for path in tmp_path.iterdir()] == ["a.html"]
+
+
+def test_the_modules_of_the_page_can_be_joined():
+    """They become one script: a name at the top of a file must stand in no other one."""
+    found: dict[str, str] = {}
+    names = re.compile(
+        r"^(?:export )?(?:async )?(?:const|let|class|function\*?) (\w+)", re.MULTILINE
+    )
+    for file in STATIC.glob("*.js"):
+        for name in names.findall(file.read_text(encoding="utf-8")):
+            assert found.setdefault(name, file.name) == file.name, name
+    assert len(found) > 50
 
 
 def test_show_opens_the_page(monkeypatch):

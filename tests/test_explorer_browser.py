@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
+import time
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +23,7 @@ pytestmark = [
     pytest.mark.xdist_group("browser"),
 ]
 ROOT = Path(__file__).resolve().parents[1]
+AXE = ROOT / "tools" / "page" / "node_modules" / "axe-core" / "axe.min.js"
 
 
 @pytest.mark.parametrize("name", ["circuit", "neuron", "fan_out"])
@@ -315,7 +318,8 @@ def test_the_picture_can_be_saved(browser, traced):
     browser.open(traced["circuit"])
     browser.js(
         """
-        URL.createObjectURL = (blob) => { window.saved = blob; return "data:,"; };
+        const address = URL.createObjectURL;
+        URL.createObjectURL = (blob) => { window.saved = blob; return address.call(URL, blob); };
         HTMLAnchorElement.prototype.click = () => {};
         """
     )
@@ -324,8 +328,41 @@ def test_the_picture_can_be_saved(browser, traced):
     assert text.startswith("<svg")
     assert text.count('class="card') == len(traced["circuit"])
     assert "var(" not in text
+    size = re.search(r' width="([\d.]+)" height="([\d.]+)"', text)
+    browser.click("#png")
+    until = time.monotonic() + PATIENCE
+    while browser.js("return window.saved.type") != "image/png":
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    found = browser.js(BITMAP)
+    assert found[:2] == [pytest.approx(2 * float(x), abs=1.1) for x in size.groups()]
+    assert found[2] > 10  # colours: cards, values and gradients have been drawn
     browser.click("#json")
     assert json.loads(browser.js("return window.saved.text()"))["format"] == "thalweg-explorer"
+
+
+BITMAP = """
+    return createImageBitmap(window.saved).then((image) => {
+      const canvas = new OffscreenCanvas(image.width, image.height);
+      const pen = canvas.getContext("2d");
+      pen.drawImage(image, 0, 0);
+      const { data } = pen.getImageData(0, 0, image.width, image.height);
+      return [image.width, image.height, new Set(new Uint32Array(data.buffer)).size];
+    });
+"""
+
+
+@pytest.mark.parametrize("name", ["neuron", "classifier"])
+@pytest.mark.skipif(not AXE.exists(), reason="npm install in tools/page brings axe-core")
+def test_axe_finds_nothing(browser, traced, name):
+    for theme in ("light", "dark"):
+        browser.open(traced[name], f"#node=3&theme={theme}")
+        for opened in ("", "?"):
+            if opened:
+                browser.key(opened)
+            browser.js(AXE.read_text(encoding="utf-8"))
+            found = browser.js("return axe.run().then((result) => result.violations)")
+            assert [(rule["id"], rule["nodes"][0]["html"][:200]) for rule in found] == []
 
 
 def test_the_lecture_as_pages_has_the_lectures_numbers(browser, tmp_path):

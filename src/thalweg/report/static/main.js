@@ -6,12 +6,14 @@ import { brief } from "./format.js";
 import { fillKeys } from "./keys.js";
 import { blockPanel } from "./groups.js";
 import { nodePanel, overviewPanel } from "./panel.js";
+import { png, save } from "./save.js";
 import { startSearch } from "./search.js";
 import { change, listen, readFragment, state } from "./state.js";
 import { stepsOf } from "./steps.js";
 import { View } from "./view.js";
 
 const SECOND = 1000;
+/** @returns {any} an element of page.html */
 const byId = (id) => document.getElementById(id);
 
 const graph = read(byId("data"));
@@ -100,15 +102,6 @@ function play() {
   fillStep();
 }
 
-function save(name, type, text) {
-  const address = URL.createObjectURL(new Blob([text], { type }));
-  const link = document.createElement("a");
-  link.href = address;
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(address), SECOND);
-}
-
 /** Along an edge, or up and down in a column. */
 function walk(key) {
   if (state.node === null) {
@@ -182,7 +175,7 @@ const actions = {
 for (const key of ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"]) actions[key] = () => walk(key);
 
 document.addEventListener("keydown", (event) => {
-  const inside = event.target.closest("#panel, dialog, input, button");
+  const inside = /** @type {Element} */ (event.target).closest("#panel, dialog, input, button");
   if (event.ctrlKey || event.metaKey || event.altKey || byId("keys").open) return;
   if (inside && (event.key === " " || (event.key.startsWith("Arrow") && inside.id === "panel"))) return;
   const action = actions[event.key];
@@ -194,6 +187,7 @@ document.addEventListener("keydown", (event) => {
 const buttons = { first: "Home", back: "p", play: " ", next: "n", last: "End", out: "-", fit: "0", in: "+", theme: "t", help: "?" };
 for (const [id, key] of Object.entries(buttons)) byId(id).addEventListener("click", () => actions[key]());
 byId("svg").addEventListener("click", () => save("graph.svg", "image/svg+xml", view.picture()));
+byId("png").addEventListener("click", async () => save("graph.png", "image/png", await png(view.picture())));
 byId("json").addEventListener("click", () => save("trace.json", "application/json", byId("data").textContent));
 panel.addEventListener("click", (event) => {
   const link = event.target.closest("[data-go], [data-collapse], [data-expand]");

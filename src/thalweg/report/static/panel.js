@@ -76,7 +76,7 @@ function gradientParts(graph, node, shown) {
 }
 
 function listTable(titles, rows) {
-  return html("div", { class: "scroll" }, html("table", { class: "list" },
+  return html("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": "table" }, html("table", { class: "list" },
     html("tr", {}, ...titles.map((title, i) => html("th", i ? {} : { class: "text" }, title))), ...rows));
 }
 

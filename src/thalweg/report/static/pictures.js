@@ -28,13 +28,13 @@ function heatCanvas({ rows, cells, max }) {
 
 function bars(counts) {
   const most = Math.max(...counts);
-  const picture = svg("svg", { class: "histogram", viewBox: `0 0 ${counts.length} 50`,
+  const chart = svg("svg", { class: "histogram", viewBox: `0 0 ${counts.length} 50`,
     preserveAspectRatio: "none", role: "img", "aria-label": "histogram" });
   counts.forEach((count, i) => {
     const height = count ? Math.max((count / most) * 48, 1) : 0;
-    picture.append(svg("rect", { x: i + 0.06, width: 0.88, y: 50 - height, height }));
+    chart.append(svg("rect", { x: i + 0.06, width: 0.88, y: 50 - height, height }));
   });
-  return picture;
+  return chart;
 }
 
 function entryTable(entries, shape) {
@@ -54,7 +54,7 @@ function entryTable(entries, shape) {
     for (const x of entries.slice(start, start + columns)) line.append(html("td", {}, entry(x)));
     table.append(line);
   }
-  return html("div", { class: "scroll" }, table);
+  return html("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": "entries" }, table);
 }
 
 /** Everything that the page has about a value. */

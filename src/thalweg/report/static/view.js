@@ -14,11 +14,22 @@ const LARGEST = 4;
 
 export class View {
   constructor(graph, elements, callbacks) {
-    Object.assign(this, { graph, ...elements, ...callbacks });
-    [this.x, this.y, this.scale] = [0, 0, 1];
+    this.graph = graph;
+    this.stage = elements.stage;
+    this.canvas = elements.canvas;
+    this.world = elements.world;
+    this.edgeLayer = elements.edgeLayer;
+    this.cards = elements.cards;
+    this.onChoose = callbacks.onChoose;
+    this.onOpen = callbacks.onOpen;
+    this.onMove = callbacks.onMove;
+    this.x = 0;
+    this.y = 0;
+    this.scale = 1;
     this.cardsShown = new Map();
     this.edgesShown = new Map();
     this.waiting = false;
+    /** @type {(id: number) => { value: boolean, gradient: boolean, everything: boolean }} */
     this.isShown = () => ({ value: true, gradient: true, everything: true });
     this.chosen = null;
     this.listen();
