@@ -136,3 +136,12 @@ def test_wires_meet_cards_whatever_is_collapsed(browser, loop):
         assert lost == 0
         hidden = {str(i) for k in numbers for i in blocks[k].members}
         assert hidden.isdisjoint(browser.js(PLACES))
+
+
+def test_nodes_in_groups_keep_their_operands(browser, loop):
+    browser.open(loop)
+    for node in loop.nodes[len(loop.inputs) : len(loop.inputs) + 6]:
+        browser.js("location.hash = `#node=${arguments[0]}`", node.index)
+        browser.settle()
+        rows = browser.texts("#panel table.list tr td.text")
+        assert len(rows) >= len(node.inputs)

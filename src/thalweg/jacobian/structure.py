@@ -286,6 +286,28 @@ class LocalJacobian:
         except (DtypeError, SizeLimitError):  # linear over the reals only; a long product
             return None
 
+    @property
+    def opaque(self) -> bool:
+        """Whether it is given by functions alone, so that its entries must be asked for."""
+        return self._part is None and _is_opaque(self.structure)
+
+    def triplets(self) -> Coordinates:
+        """(rows, columns, entries) of what can be other than zero; repeated positions add up.
+
+        Raises
+        ------
+        SizeLimitError
+            Of a product, or of what is opaque, with too many of them.
+        DtypeError
+            Between complex ends, for maps that are linear over the reals only.
+        """
+        if self._part is not None:
+            offset = sum(size_of(end) for end in self._x[: self._part])
+            rows = np.arange(self.shape[0])
+            return Coordinates(rows, rows + offset, np.ones(len(rows)))
+        with np.errstate(all="ignore"):
+            return flat(coordinates(self.structure, self._x, self._out))
+
     def todense(self) -> np.ndarray[Any, Any]:
         """The matrix of shape `shape`.
 
@@ -308,14 +330,8 @@ class LocalJacobian:
                 ".pull(cotangent) for products, .entries for its numbers, .nnz for its count."
             )
         dense = np.zeros((m, n), dtype)
-        with np.errstate(all="ignore"):
-            if self._part is not None:
-                offset = sum(size_of(end) for end in self._x[: self._part])
-                found = Coordinates(np.arange(m), np.arange(m) + offset, 1.0)
-            else:
-                found = coordinates(self.structure, self._x, self._out)
-            rows, columns, entries = np.broadcast_arrays(*found)
-            np.add.at(dense, (rows, columns), entries.astype(dtype, copy=False))
+        rows, columns, entries = self.triplets()
+        np.add.at(dense, (rows, columns), entries.astype(dtype, copy=False))
         return dense
 
     def push(self, tangent: Any) -> Any:

@@ -11,13 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from thalweg.errors import SizeLimitError
 from thalweg.jacobian.coordinates import size_of
-from thalweg.jacobian.structure import LocalJacobian
 from thalweg.report.blocks import Block, blocks_of
 from thalweg.report.layout import Drawing, Edge, layered
 from thalweg.report.nonfinite import first_nonfinite
 from thalweg.report.numbers import number_text
+from thalweg.report.page_local import Matrices, local_data
 from thalweg.report.page_values import Detail, choose_detail, pack
 from thalweg.report.record import GroupFound, Record, TraceEdge, TraceNode
 from thalweg.report.text import display_width, one_line
@@ -52,7 +51,7 @@ def page_data(record: Record, limit: int | None = None) -> dict[str, Any]:
         at most 1024.
     """
     detail = choose_detail(_sizes(record)) if limit is None else Detail(limit, True)
-    texts = _Texts()
+    texts, matrices = _Texts(), Matrices(record.nodes)
     cards = [_card(node) for node in record.nodes]
     drawing = _draw(record, cards)
     return {
@@ -73,7 +72,7 @@ def page_data(record: Record, limit: int | None = None) -> dict[str, Any]:
         "height": drawing.height,
         "columns": [[round(column.x, 1), round(column.width, 1)] for column in drawing.columns],
         "nodes": [
-            _node(node, texts, detail) | _place(card, drawing, node.index)
+            _node(node, texts, detail, matrices) | _place(card, drawing, node.index)
             for node, card in zip(record.nodes, cards, strict=True)
         ],
         "texts": texts.list,
@@ -115,7 +114,7 @@ def _sizes(record: Record) -> Iterator[int]:
 # ---- nodes and edges ----------------------------------------------------------------------
 
 
-def _node(node: TraceNode, texts: _Texts, detail: Detail) -> dict[str, Any]:
+def _node(node: TraceNode, texts: _Texts, detail: Detail, matrices: Matrices) -> dict[str, Any]:
     base = node.name or node.expression
     data: dict[str, Any] = {"base": texts.place(base), "gate": texts.place(node.gate)}
     if node.label != base:
@@ -134,34 +133,19 @@ def _node(node: TraceNode, texts: _Texts, detail: Detail) -> dict[str, Any]:
     data["value"] = pack(node.value, detail)
     if node.upstream is not None:
         data["upstream"] = pack(node.upstream, detail)
-    data["operands"] = [_edge(edge, texts, detail) for edge in node.inputs]
+    data["operands"] = [_edge(edge, texts, detail, matrices) for edge in node.inputs]
     return data
 
 
-def _edge(edge: TraceEdge, texts: _Texts, detail: Detail) -> dict[str, Any]:
+def _edge(edge: TraceEdge, texts: _Texts, detail: Detail, matrices: Matrices) -> dict[str, Any]:
     if edge.node is None:
         return {"value": pack(edge.value, detail)}
     data: dict[str, Any] = {"node": edge.node.index}
     if edge.local is not None:
-        data |= _local(edge.local, texts, detail)
+        data["kind"] = texts.place(edge.local.kind)
+        data |= local_data(edge.local, detail, matrices)
     if edge.downstream is not None:
         data["downstream"] = pack(edge.downstream, detail)
-    return data
-
-
-def _local(local: LocalJacobian, texts: _Texts, detail: Detail) -> dict[str, Any]:
-    """Its kind; its size, where it is not a single float64; its numbers, where it holds some."""
-    data: dict[str, Any] = {"kind": texts.place(local.kind)}
-    if local.number is not None:
-        data["local"] = pack(local.number, detail)
-    elif isinstance(local.entries, np.ndarray | np.generic | int | float | complex):
-        data["entries"] = pack(local.entries, detail)
-    if local.shape != (1, 1):
-        try:
-            nnz = local.nnz
-        except SizeLimitError:
-            nnz = None
-        data["size"] = [*local.shape, nnz, local.nbytes]
     return data
 
 

@@ -10,7 +10,7 @@ import { bus, portsPitch, route } from "./data.js";
 /** Height of an empty stripe that is left of a larger one. */
 const STRIPE = 60;
 
-/** Blocks with their members and their card; nodes know the innermost one that they are in. */
+/** Blocks with their members and their card; nodes know (`within`) the innermost one around them. */
 export function readBlocks(graph) {
   graph.blocks = graph.raw.blocks.map((given, number) => ({
     number,
@@ -23,8 +23,8 @@ export function readBlocks(graph) {
       Array.from({ length: last - first + 1 }, (_, i) => first + i)),
     card: null,
   }));
-  for (const node of graph.nodes) node.block = null;
-  for (const block of graph.blocks) for (const id of block.members) graph.nodes[id].block = block.number;
+  for (const node of graph.nodes) Object.assign(node, { block: null, within: null });
+  for (const block of graph.blocks) for (const id of block.members) graph.nodes[id].within = block.number;
   for (const block of graph.blocks) block.card = cardOf(graph, block);
   graph.card = (id) => graph.nodes[id] ?? graph.blocks[id - graph.nodes.length].card;
   graph.blockOf = (id) => graph.blocks[id - graph.nodes.length] ?? null;
@@ -35,7 +35,7 @@ export function readBlocks(graph) {
 export function around(graph, id) {
   const found = [];
   const own = graph.blockOf(id);
-  for (let at = own ? own.parent : graph.nodes[id].block; at !== null; at = graph.blocks[at].parent) {
+  for (let at = own ? own.parent : graph.nodes[id].within; at !== null; at = graph.blocks[at].parent) {
     found.push(graph.blocks[at]);
   }
   return found;
@@ -77,7 +77,7 @@ function cardOf(graph, block) {
 }
 
 /** One wire into a collapsed group for all that come from the same card. */
-function bundle(block, source) {
+function bundle(source) {
   const wires = [];
   return {
     node: source,
@@ -108,8 +108,8 @@ export function arrange(graph, collapsed) {
       const root = roots[id - graph.nodes.length];
       return root === null ? id : graph.nodes.length + root;
     }
-    const { block } = graph.nodes[id];
-    return block === null || roots[block] === null ? id : graph.nodes.length + roots[block];
+    const { within } = graph.nodes[id];
+    return within === null || roots[within] === null ? id : graph.nodes.length + roots[within];
   };
   graph.visible = [...graph.nodes.filter((node) => graph.standsFor(node.id) === node.id),
     ...graph.blocks.filter((block) => roots[block.number] === block.number).map((block) => block.card)];
@@ -142,7 +142,7 @@ function connect(graph) {
       edge = bundles.get(key);
       if (!edge) {
         const card = graph.card(target);
-        const operand = bundle(card.block, source);
+        const operand = bundle(source);
         edge = { target, source, operand, position: card.operands.length };
         card.operands.push(operand);
         bundles.set(key, edge);

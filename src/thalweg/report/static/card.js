@@ -20,7 +20,7 @@ export function drawCard(graph, node, shown) {
   const room = Math.floor((body.width - 10) / 7);
   const label = `${cut(node.label, Math.max(room - (shape ? shape.length + 1 : 0), 4))}${shape ? ` ${shape}` : ""}`;
   const centre = body.y + body.height / 2;
-  const classes = ["card", node.block?.members && "group", node.input && "input", node.output && "output",
+  const classes = ["card", node.block && "group", node.input && "input", node.output && "output",
     isFaulty(node.value) && shown.value && "nonfinite",
     isFaulty(node.upstream) && shown.gradient && "nonfinite",
     graph.trouble?.node === node.id && "producer"].filter(Boolean);
@@ -57,7 +57,7 @@ export function drawEdge(graph, edge, shown) {
   const constant = edge.source === null;
   const classes = ["edge", constant && "constant", !constant && edge.operand.kind === null && "cut"];
   const roomy = target.pitch > 20;
-  const room = target.block?.members ? Math.floor((target.wires - 14) / 6.4) : ON_WIRE;
+  const room = target.block ? Math.floor((target.wires - 14) / 6.4) : ON_WIRE;
   const text = (role, dy, content) => roomy && content && room > 3
     ? svg("text", { class: role, x, y: y + dy }, cut(content, Math.min(room, ON_WIRE))) : null;
   const below = constant || shown.gradient ? texts.below : "";

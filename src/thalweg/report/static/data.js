@@ -33,6 +33,8 @@ export function graphOf(data) {
         local: operand.local ?? null,
         entries: operand.entries ?? null,
         size: operand.size ?? (operand.kind === undefined ? null : [1, 1, 1, 8]),
+        matrix: operand.matrix ?? null,
+        spy: operand.spy ?? null,
         downstream: operand.downstream ?? null,
       })),
       consumers: [],

@@ -58,7 +58,7 @@ function fillPanel() {
   panel.replaceChildren(...contents());
   panel.scrollTop = 0;
   const card = state.node === null ? null : graph.card(state.node);
-  byId("said").textContent = !card ? "" : card.block?.members ? toldOf(card.block)
+  byId("said").textContent = !card ? "" : card.block ? toldOf(card.block)
     : `${card.label}, ${card.gate}, value ${brief(card.value)}, gradient ${card.upstream === null ? "none" : brief(card.upstream)}`;
 }
 

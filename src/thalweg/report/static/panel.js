@@ -1,10 +1,12 @@
 /** The panel: everything about the chosen node, or about the whole run. */
 
 import { TERMS, backward, forward, legend, remark, symbol } from "./equations.js";
-import { brief, bytes, entriesOf, isArray, shapeText, sizeOf } from "./format.js";
+import { brief, isArray } from "./format.js";
 import { blockLines, blockTree, heading, nodeLink } from "./groups.js";
 import { equation, html } from "./math.js";
+import { localParts } from "./local.js";
 import { picture } from "./pictures.js";
+import { writtenOut } from "./terms.js";
 
 function typeText(value) {
   if (value !== null && typeof value === "object" && "parts" in value) return `${value.parts.length} results`;
@@ -72,6 +74,7 @@ function gradientParts(graph, node, shown) {
     const text = remark(graph, node, edge);
     if (text) parts.push(html("p", { class: "where" }, `by ${graph.nodes[edge.target].label}: ${text}`));
   }
+  if (shown.gradient) parts.push(...writtenOut(graph, node));
   return parts;
 }
 
@@ -113,22 +116,6 @@ function consumerTable(graph, node, shown) {
       html("td", { class: "local" }, none ? "no derivative" : localText(edge.operand)),
       none ? html("td") : gradientCell(edge.operand.downstream, shown.gradient));
   }));
-}
-
-/** The local Jacobian: its kind, its size, what it takes beside a dense matrix, its numbers. */
-function localParts(graph, node, operand) {
-  const [rows, columns, nonzeros, held] = operand.size;
-  if (rows * columns === 1) return [];
-  const dense = rows * columns * 8;
-  const count = nonzeros === null ? "" : `, ${nonzeros.toLocaleString("en")} non-zero`;
-  const parts = [heading(`Local Jacobian ∂(${node.label.slice(0, 24)})/∂(${graph.nodes[operand.node].label.slice(0, 24)})`),
-    html("p", {}, html("span", { class: "badge" }, operand.kind), ` ${rows.toLocaleString("en")} × ${columns.toLocaleString("en")}${count}`),
-    html("p", { class: "where" }, `held in ${bytes(held)}; dense it would take ${bytes(dense)}`)];
-  if (operand.entries !== null && (sizeOf(operand.entries) > 1 || entriesOf(operand.entries))) {
-    parts.push(html("p", { class: "where" }, `its numbers${isArray(operand.entries) && operand.entries.shape.length ? ` ${shapeText(operand.entries.shape)}` : ""}:`),
-      picture(operand.entries, "local"));
-  }
-  return parts;
 }
 
 /** Where NaN or Inf begin. */

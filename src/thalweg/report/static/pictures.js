@@ -4,7 +4,7 @@ import { entriesOf, entry, general, shapeOf, toNumber } from "./format.js";
 import { html, svg } from "./math.js";
 
 /** A diverging scale that reads without red and green: blue below 0, white, orange above. */
-function heatColour(part) {
+export function heatColour(part) {
   const [r, g, b] = part < 0 ? [33, 102, 172] : [204, 92, 12];
   const strength = Math.min(Math.abs(part), 1);
   const mix = (end) => Math.round(247 + (end - 247) * strength);
