@@ -16,8 +16,10 @@ __all__ = [
     "Static",
     "Structure",
     "branches",
+    "buffer",
     "flatten",
     "flatten_with_paths",
+    "learned",
     "static",
     "static_key",
     "tree_map",
@@ -50,6 +52,35 @@ def static(**options: Any) -> Any:
     Power(scale=np.float64(6.0), exponent=2)
     """
     metadata = {**options.pop("metadata", {}), "static": True}
+    return dataclasses.field(metadata=metadata, **options)
+
+
+def buffer(**options: Any) -> Any:
+    """Declare a field of a dataclass to hold leaves that are not learned: running statistics.
+
+    They are part of the tree like all others, but no optimiser moves them and no penalty of
+    `thalweg.nn.regularise` counts them.
+
+    Parameters
+    ----------
+    **options
+        As of `dataclasses.field`.
+
+    Examples
+    --------
+    >>> from dataclasses import dataclass
+    >>> from typing import Any
+    >>> import numpy as np, thalweg as tw
+    >>> from thalweg.tree import buffer
+    >>> @dataclass(frozen=True)
+    ... class Scaled:
+    ...     scale: Any
+    ...     seen: Any = buffer()
+    >>> opt, model = tw.optim.SGD(1.0), Scaled(np.ones(2), np.ones(2))
+    >>> opt.update(opt.init(model), Scaled(np.ones(2), np.ones(2)), model)[1]
+    Scaled(scale=array([0., 0.]), seen=array([1., 1.]))
+    """
+    metadata = {**options.pop("metadata", {}), "buffer": True}
     return dataclasses.field(metadata=metadata, **options)
 
 
@@ -202,6 +233,20 @@ def flatten(tree: Any) -> tuple[list[Any], Structure]:
         return [tree], LEAF
     leaves, structure = flatten_with_paths(tree)
     return [leaf for _, leaf in leaves], structure
+
+
+def learned(structure: Structure) -> list[bool]:
+    """Of each leaf, whether it is learned: not below a field declared by `buffer`."""
+    if structure.kind is None:
+        return [True]
+    declared = getattr(structure.kind, "__dataclass_fields__", {})
+    found: list[bool] = []
+    for key, child in zip(structure.keys, structure.children, strict=True):
+        if key in declared and declared[key].metadata.get("buffer"):
+            found += [False] * child.n_leaves
+        else:
+            found += learned(child)
+    return found
 
 
 def _build(structure: Structure, leaves: Iterable[Any]) -> Any:

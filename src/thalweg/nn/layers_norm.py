@@ -10,7 +10,7 @@ import numpy as np
 from thalweg.api import detach
 from thalweg.errors import ShapeError, UserError
 from thalweg.nn.layers import Layer, features, floating, size
-from thalweg.tree import static
+from thalweg.tree import buffer, static
 
 __all__ = ["BatchNorm", "LayerNorm"]
 
@@ -94,8 +94,8 @@ class BatchNorm(Layer):
 
     scale: Any
     shift: Any
-    mean: Any
-    variance: Any
+    mean: Any = buffer()
+    variance: Any = buffer()
     momentum: float = static(default=0.9)
     epsilon: float = static(default=1e-5)
     has_modes: ClassVar[bool] = True

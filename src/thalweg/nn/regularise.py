@@ -2,7 +2,7 @@
 
 Each takes a tree and gives one number. `choose` picks the leaves: ``choose(path, leaf)`` with the
 leaf's place as text (``layers.0.W``); by default the leaves with two axes or more, so biases and
-scales are left alone.
+scales are left alone. Buffers, such as the running statistics of BatchNorm, are never counted.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from thalweg.tree import flatten_with_paths
+from thalweg.tree import flatten_with_paths, learned
 
 __all__ = ["elastic_net", "l1", "l2"]
 
@@ -26,8 +26,12 @@ def _matrices(path: str, leaf: Any) -> bool:
 def _total(params: Any, strength: float, choose: _Choose, of: Callable[[Any], Any]) -> Any:
     if not strength >= 0:
         raise ValueError(f"strength={strength!r}: it must be a number ≥ 0")
-    leaves = flatten_with_paths(params)[0]
-    chosen = [leaf for path, leaf in leaves if choose(".".join(map(str, path)), leaf)]
+    leaves, structure = flatten_with_paths(params)
+    chosen = [
+        leaf
+        for (path, leaf), moves in zip(leaves, learned(structure), strict=True)
+        if moves and choose(".".join(map(str, path)), leaf)
+    ]
     if not chosen:
         raise ValueError(
             "no leaf is chosen, so nothing would be penalised: by default those with two axes or "

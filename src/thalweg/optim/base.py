@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from thalweg.errors import DtypeError, ShapeError, TreeError
-from thalweg.tree import Structure, flatten, flatten_with_paths, static, unflatten
+from thalweg.tree import Structure, flatten, flatten_with_paths, learned, static, unflatten
 
 __all__ = [
     "Optimiser",
@@ -59,6 +59,8 @@ class Updating(ABC):
     @abstractmethod
     def update(self, state: Any, grads: Any, params: Any) -> tuple[Any, Any]:
         """One step: the next state and the next parameters. Nothing is written to.
+
+        Buffers (`thalweg.tree.buffer`) stay as they are.
 
         Raises
         ------
@@ -111,8 +113,8 @@ class Optimiser(Updating):
         count = state.count + 1
         rule = self._rule(rate, count)
         moved = [
-            rule(p, np.conj(g) if _dtype(g).kind == "c" else g, *m)
-            for p, g, *m in zip(leaves, slopes, *kept, strict=True)
+            rule(p, np.conj(g) if _dtype(g).kind == "c" else g, *m) if moves else (p, *m)
+            for moves, p, g, *m in zip(learned(structure), leaves, slopes, *kept, strict=True)
         ]
         columns = list(zip(*moved, strict=True)) or [()] * (1 + len(self._moments))
         moments = {

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from thalweg.optim.base import Updating, cast, check_positive, match, path_name
-from thalweg.tree import flatten, flatten_with_paths, static, tree_map, unflatten
+from thalweg.tree import flatten, flatten_with_paths, learned, static, tree_map, unflatten
 
 __all__ = ["Clipped", "Groups", "clip_by_global_norm", "clip_by_value", "global_norm"]
 
@@ -149,9 +149,12 @@ class Groups(Updating):
         object.__setattr__(self, "optimisers", tuple(optimisers.items()))
 
     def _split(self, params: Any) -> dict[str, dict[str, Any]]:
-        """Group → path → leaf."""
+        """Group → path → leaf, of the leaves that are learned."""
         groups: dict[str, dict[str, Any]] = {name: {} for name, _ in self.optimisers}
-        for path, leaf in flatten_with_paths(params)[0]:
+        leaves, structure = flatten_with_paths(params)
+        for (path, leaf), moves in zip(leaves, learned(structure), strict=True):
+            if not moves:
+                continue
             text = path_name(path)
             name = self.choose(text, leaf)
             if name not in groups:
@@ -172,7 +175,7 @@ class Groups(Updating):
         names = [path_name(path) for path, _ in leaves]
         slopes = match(grads, structure, [leaf for _, leaf in leaves], "the gradients")
         slope_of = dict(zip(names, slopes, strict=True))
-        moved: dict[str, Any] = {}
+        moved = dict(zip(names, [leaf for _, leaf in leaves], strict=True))
         after: dict[str, Any] = {}
         for (name, group), (_, opt) in zip(
             self._split(params).items(), self.optimisers, strict=True

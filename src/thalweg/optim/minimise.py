@@ -13,7 +13,7 @@ from thalweg.api import hvp, value_and_grad
 from thalweg.api_compile import compile
 from thalweg.errors import DataError
 from thalweg.optim.base import check_positive, fresh
-from thalweg.tree import Structure, flatten, unflatten
+from thalweg.tree import Structure, flatten, learned, unflatten
 
 __all__ = ["Minimum", "minimize_lbfgs", "minimize_newton"]
 
@@ -59,6 +59,7 @@ class _Flat:
         self._leaves = leaves
         self._args = args
         self._ends = np.cumsum([leaf.size for leaf in leaves])
+        self._moves = np.repeat(np.array(learned(structure), bool), [leaf.size for leaf in leaves])
         self._slope = compile(value_and_grad(loss))
         self._curve = compile(lambda p, t, *args: hvp(lambda inner: loss(inner, *args), (p,), (t,)))
         self.evaluations = self.products = 0
@@ -82,12 +83,18 @@ class _Flat:
         """Value and gradient."""
         self.evaluations += 1
         value, gradient = self._slope(self.split(x), *self._args)
-        return float(value), self.join(gradient)
+        return float(value), self._without_buffers(gradient)
 
     def curve(self, x: np.ndarray, t: np.ndarray) -> np.ndarray:
         """The Hessian at x times t."""
         self.products += 1
-        return self.join(self._curve(self.split(x), self.split(t), *self._args))
+        return self._without_buffers(self._curve(self.split(x), self.split(t), *self._args))
+
+    def _without_buffers(self, tree: Any) -> np.ndarray:
+        """A gradient as a vector: 0 where no parameter is."""
+        vector = self.join(tree)
+        vector[~self._moves] = 0
+        return vector
 
     def minimise(
         self, method: str, tolerance: float, *, hessp: Any = None, **options: Any

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from types import TracebackType
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -14,7 +16,7 @@ _PAUSE = 0.1  # seconds between two updates: they cost more than a small step
 
 
 class Bar:
-    """Epoch, loss, steps a second and remaining time, on stderr.
+    """Epoch, loss, metrics, steps a second and remaining time, on stderr.
 
     Parameters
     ----------
@@ -37,7 +39,7 @@ class Bar:
         self._progress = Progress(
             TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
             BarColumn(),
-            TextColumn("loss {task.fields[loss]}  {task.fields[rate]:.0f} steps/s"),
+            TextColumn("{task.fields[numbers]}  {task.fields[rate]:.0f} steps/s"),
             TimeRemainingColumn(),
             console=console,
             disable=not self.shown,
@@ -48,7 +50,7 @@ class Bar:
             completed=done[0],
             epoch=done[0],
             epochs=epochs,
-            loss="–",
+            numbers="loss –",
             rate=0.0,
         )
         self._next = 0.0
@@ -66,7 +68,9 @@ class Bar:
     ) -> None:
         self._progress.stop()
 
-    def step(self, epoch: int, batch: int, total: int, loss: float) -> None:
+    def step(
+        self, epoch: int, batch: int, total: int, loss: float, metrics: Mapping[str, Any]
+    ) -> None:
         """After a step: `batch` of this epoch, `total` of all."""
         now = time.monotonic()
         if now < self._next:
@@ -79,6 +83,8 @@ class Bar:
             self._task,
             completed=epoch + part,
             epoch=epoch + 1,
-            loss=f"{loss:.4g}",
+            numbers="  ".join(
+                f"{name} {float(x):.4g}" for name, x in {"loss": loss, **metrics}.items()
+            ),
             rate=(total - steps) / max(now - before, 1e-9),
         )

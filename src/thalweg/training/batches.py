@@ -13,6 +13,9 @@ __all__ = ["Source"]
 
 Batch = tuple[Any, ...]
 
+#: Small batches are gathered many at once, while they fit into a core's cache.
+_BYTES, _BATCHES = 2**18, 64
+
 
 class Source:
     """Data as batches, epoch by epoch.
@@ -82,16 +85,21 @@ class Source:
         order = np.arange(rows)
         if self._seed is not None:
             order = np.random.default_rng([self._seed, number]).permutation(rows)
-        full = [np.empty((min(self._size, rows), *a.shape[1:]), a.dtype) for a in self._arrays]
-        last = rows % self._size
-        rest = [np.empty((last, *a.shape[1:]), a.dtype) for a in self._arrays]
-        for begin in range(start * self._size, rows, self._size):
-            chosen = order[begin : begin + self._size]
-            places = full if len(chosen) == len(full[0]) else rest
+        size = min(self._size, rows)
+        width = size * sum(a.nbytes // rows for a in self._arrays)
+        at_once = size * min(max(1, _BYTES // max(width, 1)), _BATCHES)
+        places = [np.empty((min(at_once, rows), *a.shape[1:]), a.dtype) for a in self._arrays]
+        for begin in range(start * size, rows, at_once):
+            chosen = order[begin : begin + at_once]
             for array, place in zip(self._arrays, places, strict=True):
                 # mode="clip": NumPy writes to `place` directly; the indices are in range.
-                array.take(chosen, axis=0, out=place, mode="clip")
-            yield len(chosen), tuple(places)
+                array.take(chosen, axis=0, out=place[: len(chosen)], mode="clip")
+            whole, rest = divmod(len(chosen), size)
+            batches = [p[: whole * size].reshape(whole, size, *p.shape[1:]) for p in places]
+            for batch in zip(*batches, strict=True):
+                yield size, batch
+            if rest:
+                yield rest, tuple(p[whole * size : len(chosen)] for p in places)
 
     def _iterated(self, start: int) -> Iterator[tuple[int, Batch]]:
         found = False

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from thalweg.api import value_and_grad
 from thalweg.api_compile import compile
 from thalweg.errors import DataError, NonFiniteError
 from thalweg.optim.base import Updating, fresh
@@ -21,67 +18,16 @@ from thalweg.optim.rules import Adam
 from thalweg.report.trace import trace
 from thalweg.training.bar import Bar
 from thalweg.training.batches import Source
+from thalweg.training.results import Epoch, Fitted
+from thalweg.training.step import TRAIN, VALIDATION, Options, answer, step, valuation
 from thalweg.training.store import Checkpoints
-from thalweg.tree import flatten, tree_map, unflatten
+from thalweg.tree import tree_map, unflatten
 
-__all__ = ["Epoch", "Fitted", "fit"]
+__all__ = ["fit"]
 
-_TRAIN, _VALIDATION = "loss", "validation"
-
-
-@dataclass
-class Fitted:
-    """What a training gave.
-
-    Attributes
-    ----------
-    model : tree
-        After the last step.
-    best : tree
-        Of the epoch with the lowest validation loss (training loss, without validation).
-    best_epoch : int
-        Its number, from 1; 0 before the first epoch has ended.
-    history : dict of str to list of float
-        One number an epoch: ``"loss"`` (mean over the rows while training), ``"validation"``, and
-        each metric.
-    epochs, steps : int
-        That were made, those before a resume included.
-    interrupted : bool
-        Whether Ctrl-C ended it.
-    stopped : bool
-        Whether `patience` or a callback ended it.
-    """
-
-    model: Any
-    best: Any
-    best_epoch: int = 0
-    history: dict[str, list[float]] = field(default_factory=dict)
-    epochs: int = 0
-    steps: int = 0
-    interrupted: bool = False
-    stopped: bool = False
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """What a callback sees after an epoch; ``model`` is written to by later steps.
-
-    Attributes
-    ----------
-    number : int
-        From 1.
-    steps : int
-        Steps so far.
-    model : tree
-        The parameters now. Copy what is to be kept.
-    history : dict of str to list of float
-        As in `Fitted`, so far.
-    """
-
-    number: int
-    steps: int
-    model: Any
-    history: Mapping[str, list[float]]
+#: Bytes of parameters up to which a step writes into them. A larger model is written beside the old
+#: one, which stays whole where something is not finite, with no pass over it before the writing.
+_SMALL = 2**16
 
 
 def fit(
@@ -110,7 +56,12 @@ def fit(
     model : tree of floating arrays
         The parameters to start from. It is copied, never written to.
     loss : callable
-        ``loss(model, *batch)``: one real number, the mean over the batch's rows.
+        ``loss(model, *batch)``: one real number, the mean over the batch's rows; or a pair of it
+        and a dict of metrics, numbers too. Under ``"model"`` the dict may have the model with its
+        running statistics moved on (see `thalweg.nn.BatchNorm`). What `loss` has as keyword-only
+        parameters of these names it gets: ``key``, a `thalweg.random` key of this step (in
+        validation: of this batch); ``step``, how many were made (an int64 array); ``train``,
+        whether this is a step or validation.
     data : array, tuple of arrays, or iterable of batches
         Arrays (memory maps too) share their first axis. Anything else is iterated once an epoch
         and gives batches: arrays or tuples of arrays.
@@ -123,13 +74,14 @@ def fit(
     shuffle : bool
         Whether arrays are taken in a new order each epoch, given by `seed` and the epoch's number.
     seed : int
-        Of the order.
+        Of the order and the keys.
     validation : optional
         Like `data`; its mean loss is computed after each epoch.
     validation_loss : callable, optional
         Where it is not `loss`: without dropout or penalties, say.
     metrics : dict of str to callable, optional
-        ``metric(model, *batch)``: one number, averaged over the rows of `validation`.
+        ``metric(model, *batch)``: one number, averaged over the rows of `validation`; it may take
+        the same keywords as `loss`.
     patience : int, optional
         Stop after so many epochs without a lower validation loss.
     callbacks : iterable of callables
@@ -149,8 +101,8 @@ def fit(
     Raises
     ------
     NonFiniteError
-        If the loss or a gradient is NaN or Inf. The message names the operation that made it; its
-        ``result`` has everything up to the step before.
+        If the loss, a gradient, or what the update makes of them is NaN or Inf. The message names
+        the operation that made it; its ``result`` has everything up to the step before.
     DataError, ShapeError
         If data, settings or a checkpoint cannot be used.
 
@@ -171,13 +123,13 @@ def fit(
         raise DataError("patience, metrics and validation_loss need validation=…")
     if resume and checkpoint is None:
         raise DataError("resume=True needs checkpoint=…, the folder to go on from")
-    measures = {_VALIDATION: validation_loss or loss, **(metrics or {})}
-    if _TRAIN in measures or (metrics and _VALIDATION in metrics):
-        raise DataError(f"a metric cannot be named {_TRAIN!r} or {_VALIDATION!r}")
+    measures = {VALIDATION: validation_loss or loss, **(metrics or {})}
+    if TRAIN in measures or (metrics and VALIDATION in metrics):
+        raise DataError(f"a metric cannot be named {TRAIN!r} or {VALIDATION!r}")
     rule = Adam(0.001) if optimiser is None else optimiser
     source = Source(data, batch_size, seed if shuffle else None, "data")
     held = None if validation is None else Source(validation, batch_size, None, "validation")
-    run = _Run(model, loss, rule, source, held, measures if held is not None else {}, patience)
+    run = _Run(model, loss, rule, source, held, measures if held else {}, patience, seed)
     run.settings = {
         "batch_size": batch_size,
         "seed": seed,
@@ -207,20 +159,27 @@ class _Run:
         held: Source | None,
         measures: Mapping[str, Callable[..., Any]],
         patience: int | None,
+        seed: int,
     ) -> None:
         leaves, structure = fresh(model)
         self.result = Fitted(unflatten(structure, leaves), None)
         self.result.best = tree_map(np.copy, self.result.model)
-        self.result.history = {name: [] for name in (_TRAIN, *measures)}
+        self.result.history = {name: [] for name in (TRAIN, *measures)}
         self.settings: dict[str, Any] = {}
         self._state = rule.init(self.result.model)
         self._loss, self._source, self._held = loss, source, held
         self._patience = patience
         self._store: Checkpoints | None = None
         self._batch = 0  # of the epoch under way
-        self._sum, self._rows = 0.0, 0
-        self._step = compile(_step(loss, rule), inplace=(0, 1))
-        self._measures = {name: compile(measure) for name, measure in measures.items()}
+        self._sums: dict[str, float] = {TRAIN: 0.0}
+        self._rows = 0
+        self._options = Options(loss, seed)
+        small = sum(leaf.nbytes for leaf in leaves) <= _SMALL
+        self._step = compile(step(loss, rule), inplace=(0, 1) if small else ())
+        self._measures = {
+            name: (compile(valuation(measure)), Options(measure, seed))
+            for name, measure in measures.items()
+        }
 
     def open(self, store: Checkpoints, resume: bool) -> None:
         """Use a folder of checkpoints, and go on from the newest one if asked to."""
@@ -235,7 +194,9 @@ class _Run:
         if found is None:
             return
         tree, about = found
-        if about["settings"] != self.settings or set(about["history"]) != set(self.result.history):
+        if about["settings"] != self.settings or not set(about["history"]) >= set(
+            self.result.history
+        ):
             raise DataError(
                 f"the checkpoints in {store.folder} are of a run with {about['settings']} and the "
                 f"history {sorted(about['history'])}; this one has {self.settings} and "
@@ -244,10 +205,10 @@ class _Run:
         self.result.model, self.result.best, self._state = (
             tree_map(np.array, tree[name]) for name in ("model", "best", "state")
         )
-        self.result.history = {name: list(about["history"][name]) for name in self.result.history}
+        self.result.history = {name: list(line) for name, line in about["history"].items()}
         for name in ("best_epoch", "epochs", "steps", "stopped"):
             setattr(self.result, name, about[name])
-        self._batch, self._sum, self._rows = about["batch"], about["sum"], about["rows"]
+        self._batch, self._sums, self._rows = about["batch"], about["sums"], about["rows"]
 
     def train(
         self,
@@ -271,22 +232,25 @@ class _Run:
 
     def _pass(self, bar: Bar, asked: threading.Event) -> bool:
         """The rest of an epoch; False where Ctrl-C came."""
-        result, step, state = self.result, self._step, self._state
-        params = result.model
+        result, step, options, sums = self.result, self._step, self._options, self._sums
         every = self._store.every if self._store else None
         for rows, batch in self._source.epoch(result.epochs, self._batch):
             if asked.is_set():
                 return False
-            state, params, value, finite = step(state, params, *batch)
-            if not finite:
-                raise self._failed(value, batch)
+            given = options(result.steps)
+            state, params, value, metrics, fine = step(self._state, result.model, given, *batch)
+            if not fine:
+                raise self._failed(float(value), batch, given)
+            self._state, result.model = state, params
             loss = float(value)
-            self._sum += loss * rows
+            sums[TRAIN] += loss * rows
+            for name, metric in metrics.items():
+                sums[name] = sums.get(name, 0.0) + float(metric) * rows
             self._rows += rows
             self._batch += 1
             result.steps += 1
             if bar.shown:
-                bar.step(result.epochs, self._batch, result.steps, loss)
+                bar.step(result.epochs, self._batch, result.steps, loss, metrics)
             if every and result.steps % every == 0:
                 self._save()
         return True
@@ -295,28 +259,41 @@ class _Run:
         result = self.result
         if not self._rows:
             raise DataError("an epoch of data gave no batch")
-        result.history[_TRAIN].append(self._sum / self._rows)
-        self._batch, self._sum, self._rows = 0, 0.0, 0
+        means = {name: total / self._rows for name, total in self._sums.items()}
+        self._batch, self._sums, self._rows = 0, {TRAIN: 0.0}, 0
         result.epochs += 1
         if self._held is not None:
-            for name, value in self._evaluate(self._held).items():
-                result.history[name].append(value)
+            means |= self._evaluate(self._held, means)
+        for name, mean in means.items():
+            result.history.setdefault(name, []).append(mean)
+        lengths = {name: len(line) for name, line in result.history.items()}
+        if set(lengths.values()) != {result.epochs}:
+            raise DataError(
+                f"every epoch must have the same metrics; numbers there are so far: {lengths}"
+            )
         watched = self._watched()
         if result.best_epoch == 0 or watched[-1] < watched[result.best_epoch - 1]:
             result.best_epoch = result.epochs
             result.best = tree_map(np.copy, result.model)
 
-    def _evaluate(self, held: Source) -> dict[str, float]:
+    def _evaluate(self, held: Source, trained: Mapping[str, float]) -> dict[str, float]:
         """Means over the rows of the validation data."""
-        sums, total = dict.fromkeys(self._measures, 0.0), 0
-        for rows, batch in held.epoch(0):
+        sums: dict[str, float] = {}
+        total = 0
+        for position, (rows, batch) in enumerate(held.epoch(0)):
             total += rows
-            for name, measure in self._measures.items():
-                sums[name] += float(measure(self.result.model, *batch)) * rows
+            for name, (measure, options) in self._measures.items():
+                given = options(self.result.steps, position)
+                value, metrics = measure(self.result.model, given, *batch)
+                found = {name: value, **{f"{VALIDATION}_{key}": metrics[key] for key in metrics}}
+                for key, number in found.items():
+                    sums[key] = sums.get(key, 0.0) + float(number) * rows
+        if twice := sorted(sums.keys() & trained.keys()):
+            raise DataError(f"{twice[0]!r} is a metric of the loss and one of metrics=: rename one")
         return {name: value / total for name, value in sums.items()}
 
     def _watched(self) -> list[float]:
-        return self.result.history[_TRAIN if self._held is None else _VALIDATION]
+        return self.result.history[TRAIN if self._held is None else VALIDATION]
 
     def _is_flat(self) -> bool:
         waited = self.result.epochs - self.result.best_epoch
@@ -331,13 +308,23 @@ class _Run:
         result = self.result
         names = ("best_epoch", "epochs", "steps", "stopped", "history")
         about = {name: getattr(result, name) for name in names}
-        about |= {"batch": self._batch, "sum": self._sum, "rows": self._rows}
+        about |= {"batch": self._batch, "sums": self._sums, "rows": self._rows}
         self._store.save(result.steps, self._tree(), {**about, "settings": self.settings})
 
-    def _failed(self, value: Any, batch: tuple[Any, ...]) -> NonFiniteError:
+    def _failed(
+        self, value: float, batch: tuple[Any, ...], given: dict[str, Any]
+    ) -> NonFiniteError:
+        def loss(model: Any, *batch: Any) -> Any:
+            return answer(self._loss(model, *batch, **given))[0]
+
         with np.errstate(all="ignore"):
-            found = trace(self._loss, self.result.model, *batch).first_nonfinite()
-        what = "a gradient" if math.isfinite(value) else f"the loss ({float(value)})"
+            found = trace(loss, self.result.model, *batch).first_nonfinite()
+        if not np.isfinite(value):
+            what = f"the loss ({value})"
+        elif found is not None:
+            what = "a gradient"
+        else:
+            what = "what the optimiser makes of the gradient (a parameter or a moment overflows)"
         error = NonFiniteError(
             f"{what} is not finite in epoch {self.result.epochs + 1}, batch {self._batch + 1} "
             f"(step {self.result.steps + 1}); the model is as it was before that step, in this "
@@ -345,22 +332,6 @@ class _Run:
         )
         error.result = self.result
         return error
-
-
-def _step(loss: Callable[..., Any], rule: Updating) -> Callable[..., Any]:
-    """One training step. Nothing is written where the loss or a gradient is not finite."""
-
-    def step(state: Any, params: Any, *batch: Any) -> tuple[Any, Any, Any, bool]:
-        value, grads = value_and_grad(loss)(params, *batch)
-        finite = np.isfinite(value)
-        for slope in flatten(grads)[0]:
-            finite = finite & np.all(np.isfinite(slope))
-        if not finite:  # a branch of the record: it is asked before anything is written
-            return state, params, value, False
-        state, params = rule.update(state, grads, params)
-        return state, params, value, True
-
-    return step
 
 
 @contextlib.contextmanager

@@ -1,0 +1,144 @@
+"""One step of training, and one batch of validation, as functions to compile."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from thalweg.api import value_and_grad
+from thalweg.errors import DataError
+from thalweg.optim.base import Updating, match
+from thalweg.random import key as make_key
+from thalweg.tree import flatten
+
+__all__ = ["MODEL", "TRAIN", "VALIDATION", "Options", "answer", "step", "valuation"]
+
+#: Names of the losses in the history.
+TRAIN, VALIDATION = "loss", "validation"
+
+#: The name under which a loss returns the model with its running statistics moved on.
+MODEL = "model"
+
+#: What a loss can ask for, as arguments that can be given by keyword only.
+_NAMES = ("key", "step", "train")
+
+
+class Options:
+    """What a loss asks for besides model and batch: ``key``, ``step``, ``train``.
+
+    Parameters
+    ----------
+    function : callable
+        Its keyword-only parameters of these names are the ones it gets.
+    seed : int
+        Of the keys.
+    """
+
+    def __init__(self, function: Callable[..., Any], seed: int) -> None:
+        try:
+            parameters = inspect.signature(function).parameters
+        except (TypeError, ValueError):  # a builtin: it takes nothing by keyword only
+            parameters = {}  # type: ignore[assignment]
+        self._names = [
+            name
+            for name in _NAMES
+            if name in parameters and parameters[name].kind is inspect.Parameter.KEYWORD_ONLY
+        ]
+        self._train = make_key((seed, 0))
+        self._held = make_key((seed, 1))
+
+    def __call__(self, step: int, batch: int | None = None) -> dict[str, Any]:
+        """Arrays for the step after `step` others; with a batch's number, for validation.
+
+        In validation, the keys are those of the batches, in every epoch the same.
+        """
+        given: dict[str, Any] = {}
+        if "key" in self._names:
+            base, number = (self._train, step) if batch is None else (self._held, batch)
+            given["key"] = base + np.array([0, number], np.uint64)
+        if "step" in self._names:
+            given["step"] = np.array(step)
+        if "train" in self._names:
+            given["train"] = batch is None
+        return given
+
+
+def answer(result: Any) -> tuple[Any, dict[str, Any], Any]:
+    """What a loss returned: value, metrics, and the model moved on, or None.
+
+    Raises
+    ------
+    DataError
+        If it is neither a number nor a pair of a number and a dict of numbers.
+    """
+    if not isinstance(result, tuple):
+        return result, {}, None
+    if len(result) != 2 or not isinstance(result[1], Mapping):
+        raise DataError(
+            "a loss returns a number, or a pair: the number and a dict of metrics "
+            f"(and {MODEL!r}: the model with its running statistics moved on); "
+            f"got a tuple of {', '.join(type(item).__name__ for item in result) or 'nothing'}"
+        )
+    value, metrics = result[0], dict(result[1])
+    moved = metrics.pop(MODEL, None)
+    for name, metric in metrics.items():
+        if name in (TRAIN, VALIDATION):
+            raise DataError(f"a metric cannot be named {name!r}")
+        if np.shape(metric) != ():
+            raise DataError(f"the metric {name!r} must be one number, got shape {np.shape(metric)}")
+    return value, metrics, moved
+
+
+def step(loss: Callable[..., Any], rule: Updating) -> Callable[..., Any]:
+    """``(state, params, options, *batch)`` → the next state and parameters, value, metrics, fine.
+
+    Where the loss, a gradient, or what the update makes is not finite, state and parameters are
+    what they were.
+    """
+
+    def objective(params: Any, options: dict[str, Any], *batch: Any) -> Any:
+        value, metrics, moved = answer(loss(params, *batch, **options))
+        return value, (metrics, moved)
+
+    def step(state: Any, params: Any, options: dict[str, Any], *batch: Any) -> Any:
+        (value, (metrics, moved)), grads = value_and_grad(objective, has_aux=True)(
+            params, options, *batch
+        )
+        begin = params
+        if moved is not None:
+            leaves, structure = flatten(params)
+            match(moved, structure, leaves, f"the loss's {MODEL!r}")
+            begin = moved
+        new_state, new_params = rule.update(state, grads, begin)
+        # A branch of the record: it is asked before anything is written.
+        if _nothing(value, new_params, grads, new_state) != 0:
+            return state, params, value, metrics, False
+        return new_state, new_params, value, metrics, True
+
+    return step
+
+
+def _nothing(value: Any, params: Any, grads: Any, state: Any) -> Any:
+    """0 where every number is finite, else nan.
+
+    Sums of 0 · x run in the loops that make the x, where asking each x would be loops of its own.
+    """
+    total = value * 0
+    slopes, leaves = flatten(grads)[0], flatten(params)[0]
+    with np.errstate(invalid="ignore"):
+        for leaf in [*leaves, *slopes, *flatten(state)[0]]:
+            if leaf.dtype.kind in "fc":
+                total = total + np.sum((leaf * 0).real)
+    return total
+
+
+def valuation(measure: Callable[..., Any]) -> Callable[..., Any]:
+    """``(model, options, *batch)`` → value and metrics."""
+
+    def valuation(model: Any, options: dict[str, Any], *batch: Any) -> Any:
+        return answer(measure(model, *batch, **options))[:2]
+
+    return valuation
