@@ -15,8 +15,8 @@ from bench.report import header, machine, section
 from bench.run import Options, measure, say
 from bench.workload import named
 
-# What `python -m bench` alone runs; these two take longer and answer another question.
-_APART = ("growth", "mnist")
+# What `python -m bench` alone leaves out: these take longer and answer another question.
+_APART = ("growth", "problems", "mnist")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -27,7 +27,7 @@ def _parser() -> argparse.ArgumentParser:
         nargs="*",
         metavar="NAME",
         help=f"workloads (E1, T1, T1-adam, …) or groups ({groups}); default: all but "
-        + " and ".join(_APART),
+        + ", ".join(_APART),
     )
     parser.add_argument("--list", action="store_true", help="list the workloads and stop")
     parser.add_argument("--rounds", type=int, default=40, help="rounds of pairs (default 40)")
@@ -56,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
         help="run a contender under another interpreter (PyTensor=/path/to/venv/bin/python)",
     )
     parser.add_argument("--json", type=Path, help="also write all that was measured to this file")
-    parser.add_argument("--plot", type=Path, help="draw the group growth into this file")
+    parser.add_argument("--plot", type=Path, help="draw growth, problems into this file")
     return parser
 
 
@@ -73,7 +73,7 @@ def main(arguments: list[str] | None = None) -> int:
         except KeyError as error:
             parser.error(f"no workload and no group is called {error}; --list shows them")
     if args.plot and not any(w.growth for w in chosen):
-        parser.error("--plot draws the group growth: python -m bench growth --plot FILE")
+        parser.error("--plot draws curves: python -m bench growth --plot FILE")
     if args.plot and importlib.util.find_spec("matplotlib") is None:
         parser.error("--plot needs matplotlib: pip install -r bench/requirements.txt")
     if args.list:
@@ -101,6 +101,8 @@ def main(arguments: list[str] | None = None) -> int:
             whole = {"machine": facts, "rounds": args.rounds, "backend": args.backend}
             text = json.dumps({**whole, "results": results}, indent=1)
             args.json.write_text(text + "\n", encoding="utf-8")
+    if growth := plot.exponents(results):
+        print("\n" + growth)
     if args.plot:
         matplotlib = importlib.import_module("matplotlib")
         matplotlib.use("Agg")

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from bench import adbench, chain, elementwise, imports, overhead, scalars, structure, training
+from bench import (
+    adbench,
+    chain,
+    elementwise,
+    imports,
+    overhead,
+    problems,
+    scalars,
+    solvers,
+    structure,
+    training,
+)
 from bench.training import mnist
 
 __all__ = ["WORKLOADS"]
@@ -20,5 +31,7 @@ WORKLOADS = [
     *training.GROWTH,
     *chain.GROWTH,
     *structure.GROWTH,
+    *problems.WORKLOADS,
+    *solvers.WORKLOADS,
     *mnist.WORKLOADS,
 ]

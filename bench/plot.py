@@ -1,6 +1,6 @@
 """Growth, drawn: seconds against size, a panel a curve, a line a contender; both axes in powers.
 
-Beside a contender's name stands its exponent.
+Beside a contender's name stands its exponent; `exponents` says the same as a table.
 """
 
 from __future__ import annotations
@@ -11,7 +11,10 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["curves", "draw", "exponent"]
+__all__ = ["curves", "draw", "exponent", "exponents"]
+
+#: Panels side by side.
+_COLUMNS = 5
 
 Curves = dict[str, dict[str, list[tuple[float, float]]]]
 
@@ -42,13 +45,30 @@ def exponent(points: Sequence[tuple[float, float]]) -> float:
     return float(np.polyfit(sizes, seconds, 1)[0])
 
 
+def exponents(results: Sequence[dict[str, Any]]) -> str:
+    """Each curve's exponents, Markdown: seconds ~ size^b; empty where nothing grows."""
+    rows = [
+        f"| {curve} | {points[0][0]:,.0f} – {points[-1][0]:,.0f} | {name} | "
+        f"{points[-1][1]:.3g} s | {exponent(points):.2f} |"
+        for curve, lines in curves(results).items()
+        for name, points in lines.items()
+        if len(points) > 1
+    ]
+    if not rows:
+        return ""
+    head = ["| curve | sizes |  | the largest | exponent |", "|---|---|---|---|---|"]
+    return "\n".join(["### Growth", "", *head, *rows])
+
+
 def draw(results: Sequence[dict[str, Any]], path: Path, pyplot: Any) -> None:
     """Write the picture; ``pyplot`` is matplotlib's."""
     found = curves(results)
-    figure, axes = pyplot.subplots(
-        1, max(1, len(found)), figsize=(4.5 * max(1, len(found)), 4), squeeze=False
-    )
-    for axis, (curve, lines) in zip(axes[0], found.items(), strict=False):
+    columns = min(max(1, len(found)), _COLUMNS)
+    rows = -(-max(1, len(found)) // columns)
+    figure, axes = pyplot.subplots(rows, columns, figsize=(4.5 * columns, 4 * rows), squeeze=False)
+    for axis in axes.flat[len(found) :]:
+        axis.axis("off")
+    for axis, (curve, lines) in zip(axes.flat, found.items(), strict=False):
         for name, points in lines.items():
             sizes, seconds = zip(*points, strict=True)
             label = f"{name}: {exponent(points):.2f}"

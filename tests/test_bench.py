@@ -16,11 +16,13 @@ from bench import __main__ as command
 from bench import adbench, chain, elementwise, scalars, structure, training
 from bench.catalogue import WORKLOADS
 from bench.pairs import in_pairs, ratio, summary
-from bench.plot import curves, exponent
+from bench.plot import curves, exponent, exponents
+from bench.problems import with_thalweg as problems_with_thalweg
 from bench.report import section
+from bench.solvers import with_scipy, with_thalweg
 from bench.structure import bundle, by_hand, programs
 from bench.training import mnist
-from bench.workload import deviation, named
+from bench.workload import Setting, deviation, named
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -208,6 +210,35 @@ def test_exponent():
     points = [(n, 1e-4 + 1e-7 * n**2) for n in (1, 10, 100, 1000, 10_000, 100_000)]
     assert exponent(points) == pytest.approx(2, abs=0.01)
     assert np.isnan(exponent(points[:1]))
+
+
+def test_exponents_are_a_table():
+    text = exponents([result(growth=("n", 20)), result(), result(growth=None)])
+    assert "| n, 1 thr. | 10 – 20 | thalweg | 1e-06 s | 0.00 |" in text
+    assert exponents([result()]) == ""
+
+
+@pytest.mark.parametrize(
+    "name", ["solve-least_squares", "solve-minimize-trust-ncg", "solve-fsolve", "solve-krylov"]
+)
+def test_a_solver_is_counted(name):
+    (workload,) = named(WORKLOADS, [name])
+    problem = workload.problem()
+    fed = with_thalweg.fed(problem, Setting(1, "numpy"))
+    plain = with_scipy.plain(problem, Setting(1, "numpy"))
+    reference = workload.reference(problem)
+    assert deviation(fed.results(), reference) < workload.tolerance
+    counts = [contender.facts() for contender in (fed, plain)]
+    assert 2 * counts[0]["function"] < counts[1]["function"]
+    assert counts[0]["derivative"] > 0
+
+
+def test_problems_have_every_size():
+    found = named(WORKLOADS, ["problems"])
+    assert len(found) == 40
+    small = found[0]
+    contender = problems_with_thalweg.plain(small.problem(), Setting(1, "numpy"))
+    assert deviation(contender.results(), small.reference(small.problem())) < small.tolerance
 
 
 @pytest.mark.parametrize("kind", ["brusselator", "rosenbrock", "sigmoid"])

@@ -194,19 +194,25 @@ def chained_wood(x: Any) -> Any:
     )  # fmt: skip
 
 
+def _blocks(starts: Any, entries: Any, n: int) -> Any:
+    """The sum of small square blocks (one an entry of `starts`) down the diagonal."""
+    k = entries.shape[-1]
+    rows = starts[:, None, None] + np.arange(k)[:, None] + np.zeros(k, int)
+    columns = starts[:, None, None] + np.zeros(k, int)[:, None] + np.arange(k)
+    places = rows.ravel(), columns.ravel()
+    return sparse.coo_array((entries.ravel(), places), (n, n)).tocsr()
+
+
 def _chained_wood_hessian(x: Any) -> Any:
-    H = sparse.lil_array((x.size, x.size))
-    for i in range(0, x.size - 3, 2):
-        a, b, c, d = x[i : i + 4]
-        block = np.zeros((4, 4))
-        block[0, 0] = 1200 * a**2 - 400 * b + 2
-        block[2, 2] = 1080 * c**2 - 360 * d + 2
-        block[1, 1], block[3, 3] = 200 + 20.2, 180 + 20.2
-        block[0, 1] = block[1, 0] = -400 * a
-        block[2, 3] = block[3, 2] = -360 * c
-        block[1, 3] = block[3, 1] = 20 - 0.2
-        H[i : i + 4, i : i + 4] += block
-    return H.tocsr()
+    starts = np.arange(0, x.size - 3, 2)
+    block = np.zeros((starts.size, 4, 4))
+    block[:, 0, 0] = 1200 * x[starts] ** 2 - 400 * x[starts + 1] + 2
+    block[:, 2, 2] = 1080 * x[starts + 2] ** 2 - 360 * x[starts + 3] + 2
+    block[:, 1, 1], block[:, 3, 3] = 200 + 20.2, 180 + 20.2
+    block[:, 0, 1] = block[:, 1, 0] = -400 * x[starts]
+    block[:, 2, 3] = block[:, 3, 2] = -360 * x[starts + 2]
+    block[:, 1, 3] = block[:, 3, 1] = 20 - 0.2
+    return _blocks(starts, block, x.size)
 
 
 def extended_powell(x: Any) -> Any:
@@ -215,20 +221,15 @@ def extended_powell(x: Any) -> Any:
 
 
 def _extended_powell_hessian(x: Any) -> Any:
-    blocks = []
-    for a, b, c, d in x.reshape(-1, 4):
-        p, q = 12 * (b - 2 * c) ** 2, 120 * (a - d) ** 2
-        blocks.append(
-            np.array(
-                [
-                    [2 + q, 20, 0, -q],
-                    [20, 200 + p, -2 * p, 0],
-                    [0, -2 * p, 10 + 4 * p, -10],
-                    [-q, 0, -10, 10 + q],
-                ]
-            )
-        )
-    return sparse.block_diag(blocks, "csr")
+    a, b, c, d = x.reshape(-1, 4).T
+    p, q = 12 * (b - 2 * c) ** 2, 120 * (a - d) ** 2
+    block = np.zeros((a.size, 4, 4))
+    block[:, 0, 0], block[:, 0, 3] = 2 + q, -q
+    block[:, 1, 1], block[:, 1, 2] = 200 + p, -2 * p
+    block[:, 2, 2], block[:, 3, 3] = 10 + 4 * p, 10 + q
+    block[:, 0, 1], block[:, 2, 3] = 20, -10
+    block += np.triu(block, 1).swapaxes(1, 2)
+    return _blocks(np.arange(0, x.size, 4), block, x.size)
 
 
 def arrowhead(x: Any) -> Any:
@@ -243,15 +244,31 @@ def _arrowhead_hessian(x: Any) -> Any:
     return sparse.block_array([[diagonal, column], [column.T, corner]], format="csr")
 
 
-PROBLEMS = [
-    Problem("Broyden tridiagonal", broyden_tridiagonal, _broyden_tridiagonal_jacobian, 40, 1),
-    Problem("Broyden banded", broyden_banded, _broyden_banded_jacobian, 40, 1),
-    Problem("boundary value", boundary_value, _boundary_value_jacobian, 40, 1),
-    Problem("Bratu 2-D", bratu(7, 2), _bratu_jacobian(7, 2), 49, 1),
-    Problem("Bratu 3-D", bratu(4, 3), _bratu_jacobian(4, 3), 64, 1),
-    Problem("minimal surface", minimal_surface(7), _minimal_surface_hessian(7), 49, 2),
-    Problem("obstacle", obstacle(7), _obstacle_hessian(7), 49, 2),
-    Problem("chained Wood", chained_wood, _chained_wood_hessian, 40, 2),
-    Problem("extended Powell", extended_powell, _extended_powell_hessian, 40, 2),
-    Problem("arrowhead", arrowhead, _arrowhead_hessian, 40, 2),
+def _on_grid(axes: int, name: str, order: int, function: Any, matrix: Any) -> Any:
+    """By the number of unknowns: the next smaller grid with as many points along each axis."""
+
+    def make(n: int) -> Problem:
+        side = int(n ** (1 / axes) + 1e-9)
+        return Problem(name, function(side), matrix(side), side**axes, order)
+
+    return make
+
+
+def _on_line(name: str, order: int, function: Any, matrix: Any) -> Any:
+    return lambda n: Problem(name, function, matrix, n // 4 * 4, order)
+
+
+#: Each by the number of unknowns, about.
+FAMILIES: list[Callable[[int], Problem]] = [
+    _on_line("Broyden tridiagonal", 1, broyden_tridiagonal, _broyden_tridiagonal_jacobian),
+    _on_line("Broyden banded", 1, broyden_banded, _broyden_banded_jacobian),
+    _on_line("boundary value", 1, boundary_value, _boundary_value_jacobian),
+    _on_grid(2, "Bratu 2-D", 1, lambda k: bratu(k, 2), lambda k: _bratu_jacobian(k, 2)),
+    _on_grid(3, "Bratu 3-D", 1, lambda k: bratu(k, 3), lambda k: _bratu_jacobian(k, 3)),
+    _on_grid(2, "minimal surface", 2, minimal_surface, _minimal_surface_hessian),
+    _on_grid(2, "obstacle", 2, obstacle, _obstacle_hessian),
+    _on_line("chained Wood", 2, chained_wood, _chained_wood_hessian),
+    _on_line("extended Powell", 2, extended_powell, _extended_powell_hessian),
+    _on_line("arrowhead", 2, arrowhead, _arrowhead_hessian),
 ]
+PROBLEMS = [make(64) for make in FAMILIES]
