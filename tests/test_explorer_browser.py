@@ -314,6 +314,30 @@ def test_in_a_frame_as_in_a_notebook(browser, traced, tmp_path):
     browser.driver.switch_to.default_content()
 
 
+def test_in_a_frame_that_gets_its_size_late_the_graph_is_fitted(browser, traced, tmp_path):
+    frame = traced["circuit"]._repr_html_()
+    path = tmp_path / "notebook.html"
+    path.write_text(f"<body>{frame.replace('560px', '20px')}", encoding="utf-8")
+    browser.driver.get(path.as_uri())
+    inner = browser.driver.find_element("css selector", "iframe")
+    for height in (20, 500):
+        browser.js("arguments[0].style.height = `${arguments[1]}px`", inner, height)
+        time.sleep(0.1)
+    browser.driver.switch_to.frame(inner)
+    until = time.monotonic() + PATIENCE
+    while "scale(0.0" in browser.js("return document.getElementById('world').outerHTML"):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    top, bottom, lowest = browser.js(
+        """
+        const box = (selector) => document.querySelector(selector).getBoundingClientRect();
+        return [box("#stage").top, box("#stage").bottom, box("#cards").bottom];
+        """
+    )
+    browser.driver.switch_to.default_content()
+    assert (top + bottom) / 2 < lowest < bottom
+
+
 def test_the_picture_can_be_saved(browser, traced):
     browser.open(traced["circuit"])
     browser.js(

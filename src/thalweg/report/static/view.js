@@ -26,6 +26,8 @@ export class View {
     this.x = 0;
     this.y = 0;
     this.scale = 1;
+    /** @type {boolean | null} whether `fit` has placed it, as a whole or not */
+    this.fitted = null;
     this.cardsShown = new Map();
     this.edgesShown = new Map();
     this.waiting = false;
@@ -33,7 +35,9 @@ export class View {
     this.isShown = () => ({ value: true, gradient: true, everything: true });
     this.chosen = null;
     this.listen();
-    new ResizeObserver(() => this.request()).observe(this.stage);
+    // A page in a frame gets its size late: until somebody moves it, the graph is fitted again.
+    new ResizeObserver(() => (this.fitted === null ? this.request() : this.fit(this.fitted)))
+      .observe(this.stage);
   }
 
   /** Forget what is drawn: the numbers or the choice have changed. */
@@ -168,6 +172,7 @@ export class View {
   }
 
   moved() {
+    this.fitted = null;
     this.request();
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.onMove([this.x, this.y, this.scale]), 200);
@@ -176,6 +181,7 @@ export class View {
   set([x, y, scale]) {
     [this.x, this.y] = [x, y];
     this.scale = Math.min(Math.max(scale, SMALLEST), LARGEST);
+    this.fitted = null;
     this.request();
   }
 
@@ -203,6 +209,7 @@ export class View {
     const x = fits < scale && width * scale > clientWidth ? -24 / scale
       : (width - clientWidth / scale) / 2;
     this.set([x, (height - clientHeight / scale) / 2, scale]);
+    this.fitted = whole;
   }
 
   /** Bring a node into sight, moving as little as that takes. */
