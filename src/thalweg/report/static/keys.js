@@ -10,6 +10,7 @@ const KEYS = [
   ["Home  End", "before the first gate; everything"],
   ["/", "search; Enter goes to the first that was found"],
   ["c  e  C", "the group around the node as one card; what is in it again; all groups"],
+  ["m", "mark the node: then choose another one for the Jacobian between the two (shift and click does both)"],
   ["+  −  0", "larger, smaller, the whole graph"],
   ["t", "light or dark"],
   ["Escape", "no node chosen"],

@@ -1,10 +1,12 @@
 /** The page: reads the data, joins the parts, listens to keys and buttons. */
 
+import { between } from "./between.js";
 import { arrange, around, readBlocks, toldOf } from "./blocks.js";
 import { read } from "./data.js";
 import { brief } from "./format.js";
 import { fillKeys } from "./keys.js";
 import { blockPanel } from "./groups.js";
+import { pairPanel } from "./pair.js";
 import { nodePanel, overviewPanel } from "./panel.js";
 import { png, save } from "./save.js";
 import { startSearch } from "./search.js";
@@ -27,7 +29,7 @@ let playing = null;
 
 const view = new View(graph,
   { stage, canvas: byId("overview"), world: byId("world"), edgeLayer: byId("edges"), cards: byId("cards") },
-  { onChoose: (id) => change({ node: id }), onOpen: (id) => toggle(id), onMove: (place) => change({ view: place }) });
+  { onChoose: choose, onOpen: (id) => toggle(id), onMove: (place) => change({ view: place }) });
 const result = (id) => graph.card(id).stands ?? id;
 view.isShown = (id) => ({
   value: steps.hasValue(state.step, result(id)),
@@ -48,10 +50,37 @@ function fillHeader() {
   byId("warning").textContent = warnings.join(" · ");
 }
 
+/** A click chooses; with shift, the second of two. */
+function choose(id, second = false) {
+  if (second && state.node !== null && id !== state.node) change({ other: id });
+  else change({ node: id });
+}
+
+/** The nodes of a pair; a group stands for its result. */
+function pair() {
+  const ids = [state.node, state.other].map((id) => (id === null ? null : result(id)));
+  return ids.includes(null) || ids[0] === ids[1] ? null : ids;
+}
+
+/** The chosen node as the one that others are compared with; again: no longer. */
+function markNode() {
+  change({ other: state.other === null ? state.node : null });
+  if (state.other !== null) byId("said").textContent = `${graph.card(state.other).label} marked: choose another node`;
+}
+
 function contents() {
+  const two = pair();
+  if (two) return pairPanel(graph, ...two);
   if (state.node === null) return overviewPanel(graph, state);
   const block = graph.blockOf(state.node);
   return block ? blockPanel(graph, block, state) : nodePanel(graph, graph.nodes[state.node], view.isShown(state.node), state);
+}
+
+/** What stands out in the drawing: the chosen node, the paths between two. */
+function mark() {
+  const two = pair();
+  view.choose(two ? null : state.node);
+  view.markPath(two ? between(graph, ...two).nodes : state.other === null ? [] : [state.other]);
 }
 
 function fillPanel() {
@@ -167,10 +196,11 @@ const actions = {
   c: () => collapse(state.node),
   e: () => expand(state.node),
   C: collapseAll,
+  m: markNode,
   t: () => change({ theme: document.documentElement.dataset.theme === "dark" ? "light" : "dark" }),
   "/": () => byId("search").focus(),
   "?": () => byId("keys").showModal(),
-  Escape: () => { stop(); change({ node: null }); },
+  Escape: () => { stop(); change({ node: null, other: null }); },
 };
 for (const key of ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"]) actions[key] = () => walk(key);
 
@@ -190,6 +220,8 @@ byId("svg").addEventListener("click", () => save("graph.svg", "image/svg+xml", v
 byId("png").addEventListener("click", async () => save("graph.png", "image/png", await png(view.picture())));
 byId("json").addEventListener("click", () => save("trace.json", "application/json", byId("data").textContent));
 panel.addEventListener("click", (event) => {
+  const path = event.target.closest("[data-path]");
+  if (path && event.target.closest(".show")) view.markPath(path.dataset.path.split(",").map(Number));
   const link = event.target.closest("[data-go], [data-collapse], [data-expand]");
   if (!link) return;
   const { go, collapse: closing, expand: opening } = link.dataset;
@@ -208,8 +240,8 @@ listen((before) => {
     const place = blocks.length === 1 ? graph.blocks[blocks[0]].id : state.node ?? graph.visible[0].id;
     view.rearranged(place, () => arrange(graph, state.collapsed));
   }
-  if (folded || state.node !== before.node || state.step !== before.step) {
-    view.choose(state.node);
+  if (folded || state.node !== before.node || state.other !== before.other || state.step !== before.step) {
+    mark();
     if (state.node !== null) view.show(state.node, !folded);
     fillPanel();
     fillStep();
@@ -223,7 +255,7 @@ function restore() {
   applyTheme();
   if (state.view) view.set(state.view);
   else view.fit(false);
-  view.choose(state.node);
+  mark();
   if (state.node !== null && !state.view) view.show(state.node);
   fillPanel();
   fillStep();

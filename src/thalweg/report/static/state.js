@@ -2,9 +2,9 @@
 
 const listeners = [];
 /** What makes an entry in the browser's history when it changes. */
-const LASTING = ["node", "step", "collapsed"];
+const LASTING = ["node", "other", "step", "collapsed"];
 
-export const state = { node: null, collapsed: [], step: null, view: null, theme: null };
+export const state = { node: null, other: null, collapsed: [], step: null, view: null, theme: null };
 
 export function listen(listener) {
   listeners.push(listener);
@@ -27,9 +27,10 @@ export function change(changes) {
   for (const listener of listeners) listener(before);
 }
 
-function fragmentOf({ node, step, view, theme, collapsed }) {
+function fragmentOf({ node, other, step, view, theme, collapsed }) {
   const parts = [];
   if (node !== null) parts.push(`node=${node}`);
+  if (other !== null) parts.push(`other=${other}`);
   if (step !== null) parts.push(`step=${step}`);
   if (view !== null) parts.push(`view=${view.map((x) => Number(x.toPrecision(6))).join(",")}`);
   if (theme !== null) parts.push(`theme=${theme}`);
@@ -48,6 +49,7 @@ export function readFragment(fragment, { nodes, steps, blocks }) {
   const theme = given.get("theme");
   return {
     node: whole("node", nodes - 1),
+    other: whole("other", nodes - 1),
     step: whole("step", steps),
     view: view.length === 3 && view.every(Number.isFinite) && view[2] > 0 ? view : null,
     collapsed: (given.get("collapsed") ?? "").split(",")

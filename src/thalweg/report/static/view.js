@@ -34,6 +34,7 @@ export class View {
     /** @type {(id: number) => { value: boolean, gradient: boolean, everything: boolean }} */
     this.isShown = () => ({ value: true, gradient: true, everything: true });
     this.chosen = null;
+    this.path = new Set();
     this.listen();
     // A page in a frame gets its size late: until somebody moves it, the graph is fitted again.
     new ResizeObserver(() => (this.fitted === null ? this.request() : this.fit(this.fitted)))
@@ -99,8 +100,15 @@ export class View {
     const element = drawCard(this.graph, node, this.isShown(node.id));
     element.classList.toggle("chosen", node.id === this.chosen);
     element.classList.toggle("near", this.near?.has(node.id) ?? false);
+    element.classList.toggle("path", this.path.has(node.id));
     element.classList.toggle("mate", this.mates?.has(node.id) ?? false);
     return element;
+  }
+
+  /** Mark these nodes: a path between two. */
+  markPath(ids) {
+    this.path = new Set(ids.map((id) => this.graph.standsFor(id)));
+    this.redraw();
   }
 
   edge(edge) {
@@ -109,6 +117,7 @@ export class View {
       return svg("g", { class: near ? "edge near" : "edge" }, svg("path", { d: edge.path }));
     }
     const element = drawEdge(this.graph, edge, this.isShown(edge.target));
+    element.classList.toggle("path", this.path.has(edge.source) && this.path.has(edge.target));
     element.classList.toggle("near", edge.source !== null && this.chosen !== null &&
       (edge.target === this.chosen || edge.source === this.chosen));
     return element;
@@ -276,7 +285,7 @@ export class View {
     const up = (event) => {
       if (!down.delete(event.pointerId)) return;
       stage.classList.remove("moving");
-      if (event.type === "pointerup" && travelled <= 4) this.onChoose(this.at(...place(event)));
+      if (event.type === "pointerup" && travelled <= 4) this.onChoose(this.at(...place(event)), event.shiftKey);
     };
     stage.addEventListener("dblclick", (event) => this.onOpen(this.at(...place(event))));
     stage.addEventListener("pointerup", up);
