@@ -31,6 +31,7 @@ from thalweg.ops.index import add_at, getitem
 
 __all__ = [
     "Factor",
+    "ManyTermsError",
     "Term",
     "UnstructuredError",
     "compact",
@@ -48,6 +49,10 @@ _MOST_ENTRIES = 50_000_000
 
 class UnstructuredError(UserError):
     """The structure is not known, or costs more than it saves; never leaves the package."""
+
+
+class ManyTermsError(UnstructuredError):
+    """Sums would have to be written out on the way."""
 
 
 class Factor(NamedTuple):
