@@ -104,7 +104,7 @@ _LAZY = {
     "trace": "thalweg.report.trace",
 }
 _LAZY_MODULES = frozenset(
-    ["generative", "heads", "nn", "optim", "random", "report", "scipy", "testing", "training"]
+    "generative heads nn optim random report scipy sklearn testing training".split()
 )
 
 

@@ -117,7 +117,6 @@ class Jacobian(LinearOperator):  # type: ignore[misc]
             for array in (
                 *(f.values for f in term.factors),
                 *((term.columns.array,) if term.columns.base is None else ()),
-                *(() if term.rows is None else (term.rows,)),
             )
         }
         return sum(held.values())
@@ -168,7 +167,7 @@ class Jacobian(LinearOperator):  # type: ignore[misc]
         """Take over the sparse layout of another one whose entries stand in the same places."""
         if self.shape == other.shape and len(self._terms) == len(other._terms):
             pairs = zip(self._terms, other._terms, strict=True)
-            if all(_same_places(a, b) for a, b in pairs):
+            if all(a.extra == b.extra and a.columns.equals(b.columns) for a, b in pairs):
                 self._found = other._found
 
     def _too_big(self, form: str, why: str) -> SizeLimitError:
@@ -249,11 +248,7 @@ class Jacobian(LinearOperator):  # type: ignore[misc]
         total = np.zeros((self.shape[0], v.shape[1]), np.result_type(self.dtype, v.dtype))
         with np.errstate(all="ignore"):
             for term in self._terms:
-                pushed = _push(term, v)
-                if term.rows is None:
-                    total += pushed
-                else:
-                    total[term.rows.reshape(-1)] += pushed
+                total += _push(term, v)
         return total
 
     def _matvec(self, v: Any) -> Any:
@@ -273,15 +268,6 @@ class Jacobian(LinearOperator):  # type: ignore[misc]
 
     def _rmatvec(self, u: Any) -> Any:
         return self._rmatmat(np.reshape(u, (-1, 1)))[:, 0]
-
-
-def _same_places(a: Term, b: Term) -> bool:
-    """Whether the entries of both stand in the same places."""
-    if a.extra != b.extra or not a.columns.equals(b.columns):
-        return False
-    return a.rows is b.rows or (
-        a.rows is not None and b.rows is not None and np.array_equal(a.rows, b.rows)
-    )
 
 
 def _followed(term: Term) -> tuple[list[int], Any]:
@@ -322,8 +308,7 @@ def _pull(term: Term, u: Any, total: Any) -> None:
     """total += termᵀ @ u for an array of columns."""
     axes, columns = _followed(term)
     width, ndim = u.shape[1], len(term.shape)
-    given = u if term.rows is None else u[term.rows]
-    given = np.reshape(given, (*term.out_shape, width))
+    given = np.reshape(u, (*term.out_shape, width))
     rows = [i for i in range(term.extra, ndim) if term.shape[i] != 1]
     given = np.reshape(given, [*(term.shape[i] for i in rows), width])
     made = network(term, [*axes, ndim], [(given, [*rows, ndim])])
