@@ -18,6 +18,7 @@ from thalweg.report.nonfinite import first_nonfinite
 from thalweg.report.numbers import number_text
 from thalweg.report.page_local import Matrices, local_data
 from thalweg.report.page_values import Detail, choose_detail, pack
+from thalweg.report.program import program_data
 from thalweg.report.record import GroupFound, Record, TraceEdge, TraceNode
 from thalweg.report.text import display_width, one_line
 
@@ -76,6 +77,7 @@ def page_data(record: Record, limit: int | None = None) -> dict[str, Any]:
             for node, card in zip(record.nodes, cards, strict=True)
         ],
         "texts": texts.list,
+        "program": program_data(record),
     }
 
 

@@ -14,10 +14,11 @@ from thalweg.report.describe import number
 from thalweg.report.page_values import Detail, pack
 from thalweg.report.record import TraceNode
 
-__all__ = ["Matrices", "local_data", "spy"]
+__all__ = ["MOST_ENTRIES", "Matrices", "local_data", "spy"]
 
 #: Entries of a local Jacobian that the page has one by one, by how many fit.
-_LEVELS = (512, 128, 32, 8)
+MOST_ENTRIES = 512
+_LEVELS = (MOST_ENTRIES, 128, 32, 8)
 #: Characters of an entry with its row and column, and of all of them together.
 _ENTRY, _BUDGET = 27, 700_000
 #: Rows and columns of a picture; pictures in a page.

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from thalweg.graph.graph import Guard
 from thalweg.graph.node import Node
 from thalweg.jacobian.structure import LocalJacobian
 
@@ -138,7 +139,11 @@ class GroupFound(NamedTuple):
 
 
 class Record(NamedTuple):
-    """The plain data of a trace; the renderers work on this."""
+    """The plain data of a trace; the renderers work on this.
+
+    `guards` is what Python asked of traced values on the way, `cotangents` what was given as the
+    gradient of each output (None: the backward pass was not run).
+    """
 
     function: str
     file: str | None
@@ -150,3 +155,5 @@ class Record(NamedTuple):
     backward: bool
     notes: Sequence[str] = ()
     groups: Sequence[GroupFound] = ()
+    guards: Sequence[Guard] = ()
+    cotangents: Sequence[Any] | None = None

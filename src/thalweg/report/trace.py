@@ -252,5 +252,7 @@ def trace(f: Callable[..., Any], /, *args: Any, upstream: Any = None, **kwargs: 
         backward=backward.ran,
         notes=notes_of(run_, backward, records),
         groups=groups_found(backward.order, records),
+        guards=run_.guards,
+        cotangents=backward.cotangents,
     )
     return Trace(record, unflatten(run_.out_structure, map(plain, run_.outputs)))

@@ -23,7 +23,7 @@ export function drawCard(graph, node, shown) {
   const classes = ["card", node.block && "group", node.input && "input", node.output && "output",
     isFaulty(node.value) && shown.value && "nonfinite",
     isFaulty(node.upstream) && shown.gradient && "nonfinite",
-    graph.trouble?.node === node.id && "producer"].filter(Boolean);
+    graph.trouble?.node === node.id && "producer", node.before && "changed"].filter(Boolean);
   const text = (role, y, content) => svg("text", { class: role, x: middle, y }, content);
   const gradient = gradientText(graph, node);
   return svg("g", { class: classes.join(" "), "data-node": node.id },
@@ -31,6 +31,7 @@ export function drawCard(graph, node, shown) {
     shown.value ? text("value", body.y - 6, cut(`▸ ${brief(node.value)}`, LONGEST)) : null,
     graph.trouble?.node === node.id
       ? svg("text", { class: "flag", x: body.x + body.width - 10, y: body.y + 14 }, "!") : null,
+    node.before ? svg("text", { class: "delta", x: body.x + 10, y: body.y + 13 }, "Δ") : null,
     node.input
       ? text("label", centre + 4, label)
       : text("gate", centre - 2, cut(node.gate, Math.floor(room * 0.85))),

@@ -13,6 +13,7 @@ const KEYS = [
   ["m", "mark the node: then choose another one for the Jacobian between the two (shift and click does both)"],
   ["+  −  0", "larger, smaller, the whole graph"],
   ["t", "light or dark"],
+  ["w  u  r", "what if: to the number field; undo; all inputs as they were"],
   ["Escape", "no node chosen"],
   ["Alt ←", "undo (the browser's own back)"],
 ];

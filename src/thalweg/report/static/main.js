@@ -10,9 +10,11 @@ import { pairPanel } from "./pair.js";
 import { nodePanel, overviewPanel } from "./panel.js";
 import { png, save } from "./save.js";
 import { startSearch } from "./search.js";
-import { change, listen, readFragment, state } from "./state.js";
+import { Dock } from "./dock.js";
+import { change, listen, readFragment, restoreState, state } from "./state.js";
 import { stepsOf } from "./steps.js";
 import { View } from "./view.js";
+import { WhatIf } from "./whatif.js";
 
 const SECOND = 1000;
 /** @returns {any} an element of page.html */
@@ -24,6 +26,8 @@ arrange(graph, []);
 const steps = stepsOf(graph);
 const stage = byId("stage");
 const panel = byId("panel");
+const what = new WhatIf(graph);
+const dock = new Dock(graph, what, byId("whatif"));
 const dark = matchMedia("(prefers-color-scheme: dark)");
 let playing = null;
 
@@ -85,7 +89,6 @@ function mark() {
 
 function fillPanel() {
   panel.replaceChildren(...contents());
-  panel.scrollTop = 0;
   const card = state.node === null ? null : graph.card(state.node);
   byId("said").textContent = !card ? "" : card.block ? toldOf(card.block)
     : `${card.label}, ${card.gate}, value ${brief(card.value)}, gradient ${card.upstream === null ? "none" : brief(card.upstream)}`;
@@ -198,6 +201,9 @@ const actions = {
   C: collapseAll,
   m: markNode,
   t: () => change({ theme: document.documentElement.dataset.theme === "dark" ? "light" : "dark" }),
+  w: () => dock.focus(),
+  u: () => dock.back(),
+  r: () => dock.clear(),
   "/": () => byId("search").focus(),
   "?": () => byId("keys").showModal(),
   Escape: () => { stop(); change({ node: null, other: null }); },
@@ -218,11 +224,14 @@ const buttons = { first: "Home", back: "p", play: " ", next: "n", last: "End", o
 for (const [id, key] of Object.entries(buttons)) byId(id).addEventListener("click", () => actions[key]());
 byId("svg").addEventListener("click", () => save("graph.svg", "image/svg+xml", view.picture()));
 byId("png").addEventListener("click", async () => save("graph.png", "image/png", await png(view.picture())));
-byId("json").addEventListener("click", () => save("trace.json", "application/json", byId("data").textContent));
+byId("json").addEventListener("click", () => save("trace.json", "application/json", JSON.stringify(what.data())));
 panel.addEventListener("click", (event) => {
   const path = event.target.closest("[data-path]");
   if (path && event.target.closest(".show")) view.markPath(path.dataset.path.split(",").map(Number));
   const link = event.target.closest("[data-go], [data-collapse], [data-expand]");
+  const cell = event.target.closest("td[data-entry]");
+  const input = graph.inputs.indexOf(state.node);
+  if (cell && input >= 0) dock.choose(input, Number(cell.dataset.entry));
   if (!link) return;
   const { go, collapse: closing, expand: opening } = link.dataset;
   if (go !== undefined) change({ node: Number(go) });
@@ -240,18 +249,27 @@ listen((before) => {
     const place = blocks.length === 1 ? graph.blocks[blocks[0]].id : state.node ?? graph.visible[0].id;
     view.rearranged(place, () => arrange(graph, state.collapsed));
   }
-  if (folded || state.node !== before.node || state.other !== before.other || state.step !== before.step) {
+  const moved = folded || ["node", "other", "step"].some((key) => state[key] !== before[key]);
+  if (moved || state.what !== before.what) {
     mark();
-    if (state.node !== null) view.show(state.node, !folded);
+    if (moved && state.node !== null) view.show(state.node, !folded);
     fillPanel();
     fillStep();
   }
+  if (moved) panel.scrollTop = 0;
+  if (state.node !== before.node) dock.follow(state.node);
+  if (state.what !== before.what) fillHeader();
 });
 
 function restore() {
-  Object.assign(state, readFragment(location.hash,
+  restoreState(readFragment(location.hash,
     { nodes: graph.count, steps: steps.count, blocks: graph.blocks.length }));
   arrange(graph, state.collapsed);
+  const refused = what.apply(state.what);
+  restoreState({ what: what.shown });
+  dock.follow(state.node);
+  dock.restore(refused);
+  fillHeader();
   applyTheme();
   if (state.view) view.set(state.view);
   else view.fit(false);
@@ -263,7 +281,6 @@ function restore() {
 
 window.addEventListener("popstate", restore);
 dark.addEventListener("change", applyTheme);
-fillHeader();
 fillKeys(byId("keys"));
 startSearch(graph, byId("search"), byId("found"), (id) => {
   stage.focus();

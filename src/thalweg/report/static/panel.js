@@ -33,7 +33,7 @@ export function nodePanel(graph, node, shown, state) {
   parts.push(...blockLines(graph, node.id, state));
   if (graph.trouble?.node === node.id) parts.push(...troubleParts(graph));
   parts.push(heading("Value ▸"), shown.value ? picture(node.value, "value")
-    : html("p", { class: "muted" }, "Not computed yet: step on."));
+    : html("p", { class: "muted" }, "Not computed yet: step on."), ...inTheRun(node, "value"));
   parts.push(...forward(graph, node, { reveal: shown.value }));
   parts.push(...gradientParts(graph, node, shown));
   for (const other of legend(graph, node)) {
@@ -50,6 +50,13 @@ export function nodePanel(graph, node, shown, state) {
   return parts;
 }
 
+/** What a number was before inputs were changed. */
+function inTheRun(node, key) {
+  const before = node.before?.[key];
+  if (!node.before || before === node[key]) return [];
+  return [html("p", { class: "where", "data-before": "" }, `in the run: ${brief(before)}`)];
+}
+
 function gradientParts(graph, node, shown) {
   const parts = [heading("Upstream gradient ◂")];
   const reason = withoutGradient(graph, node);
@@ -58,7 +65,7 @@ function gradientParts(graph, node, shown) {
     return node.constant ? parts : [...parts, ...backward(graph, node, { reveal: false, all: false })];
   }
   parts.push(shown.gradient ? picture(node.upstream, "gradient")
-    : html("p", { class: "muted" }, "Not computed yet: step on."));
+    : html("p", { class: "muted" }, "Not computed yet: step on."), ...inTheRun(node, "upstream"));
   parts.push(...backward(graph, node, { reveal: shown.gradient, all: false }));
   const paths = node.consumers.filter((edge) => edge.operand.kind !== null);
   if (paths.length > TERMS) {
@@ -147,6 +154,6 @@ export function overviewPanel(graph, state) {
       html("p", { class: "where" }, `local gradient ${group.formula}${group.local === null ? "" : ` = ${group.local}`}`));
     }
   }
-  if (graph.notes.length) parts.push(heading("Notes"), ...graph.notes.map((note) => html("p", {}, note)));
+  if (graph.notes.length) parts.push(heading("Notes on the run"), ...graph.notes.map((note) => html("p", {}, note)));
   return parts;
 }

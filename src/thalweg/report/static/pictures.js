@@ -51,7 +51,9 @@ function entryTable(entries, shape) {
       }
       line.append(html("th", {}, `[${index.join(",")}]`));
     }
-    for (const x of entries.slice(start, start + columns)) line.append(html("td", {}, entry(x)));
+    entries.slice(start, start + columns).forEach((x, i) => {
+      line.append(html("td", { "data-entry": start + i }, entry(x)));
+    });
     table.append(line);
   }
   return html("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": "entries" }, table);

@@ -2,32 +2,44 @@
 
 const listeners = [];
 /** What makes an entry in the browser's history when it changes. */
-const LASTING = ["node", "other", "step", "collapsed"];
+const LASTING = ["node", "other", "step", "collapsed", "what"];
 
-export const state = { node: null, other: null, collapsed: [], step: null, view: null, theme: null };
+export const state = { node: null, other: null, collapsed: [], step: null, view: null, theme: null, what: "" };
+/** What the last entry of the history was made for. */
+let told = { ...state };
 
 export function listen(listener) {
   listeners.push(listener);
 }
 
-/** Change the state; a new node, say, makes an entry in the browser's history (back is undo). */
-export function change(changes) {
+/**
+ * Change the state; a new node, say, makes an entry in the browser's history (back is undo),
+ * unless it is `passing`: on the way to another one.
+ */
+export function change(changes, passing = false) {
   const before = { ...state };
   Object.assign(state, changes);
-  const fragment = fragmentOf(state);
-  try {
-    if (LASTING.some((key) => state[key] !== before[key])) {
-      history.pushState(null, "", fragment);
-    } else {
-      history.replaceState(null, "", fragment);
-    }
-  } catch {
-    // A page inside another one has no address of its own.
-  }
+  if (!passing) tell();
   for (const listener of listeners) listener(before);
 }
 
-function fragmentOf({ node, other, step, view, theme, collapsed }) {
+/** Take over the state that an address has. */
+export function restoreState(given) {
+  Object.assign(state, given);
+  told = { ...state };
+}
+
+function tell() {
+  const entry = LASTING.some((key) => state[key] !== told[key]);
+  told = { ...state };
+  try {
+    history[entry ? "pushState" : "replaceState"](null, "", fragmentOf(state));
+  } catch {
+    // A page inside another one has no address of its own.
+  }
+}
+
+function fragmentOf({ node, other, step, view, theme, collapsed, what }) {
   const parts = [];
   if (node !== null) parts.push(`node=${node}`);
   if (other !== null) parts.push(`other=${other}`);
@@ -35,6 +47,7 @@ function fragmentOf({ node, other, step, view, theme, collapsed }) {
   if (view !== null) parts.push(`view=${view.map((x) => Number(x.toPrecision(6))).join(",")}`);
   if (theme !== null) parts.push(`theme=${theme}`);
   if (collapsed.length) parts.push(`collapsed=${collapsed.join(",")}`);
+  if (what) parts.push(`what=${what}`);
   return `#${parts.join("&")}`;
 }
 
@@ -55,5 +68,6 @@ export function readFragment(fragment, { nodes, steps, blocks }) {
     collapsed: (given.get("collapsed") ?? "").split(",")
       .filter((text) => /^\d{1,9}$/.test(text) && Number(text) < blocks).map(Number),
     theme: theme === "dark" || theme === "light" ? theme : null,
+    what: given.get("what") ?? "",
   };
 }
