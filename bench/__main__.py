@@ -16,7 +16,7 @@ from bench.run import Options, measure, say
 from bench.workload import named
 
 # What `python -m bench` alone leaves out: these take longer and answer another question.
-_APART = ("growth", "problems", "mnist")
+_APART = ("growth", "problems", "mnist", "density")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bench import (
     adbench,
     chain,
+    density,
     elementwise,
     imports,
     overhead,
@@ -34,4 +35,5 @@ WORKLOADS = [
     *problems.WORKLOADS,
     *solvers.WORKLOADS,
     *mnist.WORKLOADS,
+    *density.WORKLOADS,
 ]

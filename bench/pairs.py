@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import statistics
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 __all__ = ["Figure", "in_pairs", "ratio", "summary"]
@@ -33,6 +34,7 @@ def in_pairs(
     rounds: int,
     budget: float = float("inf"),
     progress: Callable[[int], None] = lambda done: None,
+    limits: Mapping[str, int] = MappingProxyType({}),
 ) -> dict[str, list[float]]:
     """Seconds a call, one entry a round; the order within a round is drawn anew.
 
@@ -43,6 +45,8 @@ def in_pairs(
         raises ``RuntimeError`` ends the contender's part.
     budget
         Seconds of turns after which a slow contender is left in peace, its first rounds done.
+    limits
+        Name → rounds after which the contender stops.
     """
     order = list(turns)
     rng = random.Random(0)
@@ -50,6 +54,8 @@ def in_pairs(
     for done in range(rounds):
         rng.shuffle(order)
         for name in list(order):
+            if done >= limits.get(name, rounds):
+                continue
             if len(seconds[name]) >= _LEAST_ROUNDS and sum(seconds[name]) > budget:
                 continue
             try:

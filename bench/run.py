@@ -223,7 +223,9 @@ def _time(
     turns = {name: guarded(name, remote) for name, remote in remotes.items()}
     # Epochs of one training belong together: all of them, however long they take.
     budget = float("inf") if workload.once else options.budget
-    seconds = in_pairs(turns, rounds, budget, progress)
+    peers = {} if workload.peer_rounds is None else dict.fromkeys(turns, workload.peer_rounds)
+    peers.pop(OURS, None)
+    seconds = in_pairs(turns, rounds, budget, progress, peers)
     ours = seconds.get(OURS, [])
     for name, sample in seconds.items():
         if not sample:

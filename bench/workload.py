@@ -76,6 +76,8 @@ class Workload:
         What Thalweg means to reach.
     scale, unit
         Figures are shown as seconds × scale.
+    peer_rounds
+        After so many rounds the others stop, and Thalweg goes on alone (a long training).
     once
         A turn is one call, without a warm-up (epochs of a training).
     """
@@ -92,6 +94,7 @@ class Workload:
     scale: float = 1e6
     unit: str = "µs"
     rounds: int | None = None
+    peer_rounds: int | None = None
     once: bool = False
     growth: tuple[str, float] | None = field(default=None)  # (curve, size) for the plot
 

@@ -1,194 +1,179 @@
-"""Fully visible belief networks of bits: p(x) = Π p(xᵢ | the bits before it), exactly.
+"""Fully visible belief networks: p(x) = Π p(xᵢ | the variables before it in an order), exactly.
 
-Logistic conditionals (FVSBN: Frey, Hinton, Dayan, 1996), or those of a masked network (MADE:
-Germain, Gregor, Murray, Larochelle, 2015).
+What all of them share; the networks that compute the conditionals are `MADE`, `fvsbn`, `NADE`.
 """
 
 from __future__ import annotations
 
-import functools
-import itertools
 import math
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
-from scipy.special import expit
 
 from thalweg.array import Array
 from thalweg.errors import ShapeError, TracingError, UserError
-from thalweg.heads.bernoulli import BernoulliDistribution
+from thalweg.heads.categorical import Categorical
+from thalweg.heads.distribution import Distribution
+from thalweg.heads.head import Head
 from thalweg.random import generator
 from thalweg.scipy.special import logsumexp
-from thalweg.tree import flatten, static
+from thalweg.tree import flatten
 
-__all__ = ["MADE", "fvsbn"]
+__all__ = ["FVBN", "Orders", "as_orders"]
 
-
-@functools.lru_cache(maxsize=64)
-def _masks(order: tuple[int, ...], hidden: tuple[int, ...]) -> tuple[np.ndarray[Any, Any], ...]:
-    """Which weights an order allows: a unit of degree m sees the first m bits only."""
-    d = len(order)
-    degrees = [np.empty(d, int)]
-    degrees[0][list(order)] = np.arange(1, d + 1)
-    degrees += [1 + np.arange(width) % max(1, d - 1) for width in hidden]
-    masks = [after >= before[:, None] for before, after in itertools.pairwise(degrees)]
-    return (*masks, degrees[0] > degrees[-1][:, None])
+Orders = tuple[tuple[int, ...], ...]
 
 
-@dataclass(frozen=True)
-class MADE:
-    """Masked autoencoder for distribution estimation, of bits: a tree of its weights.
+class FVBN(ABC):
+    """A fully visible belief network: a tree of its weights.
 
-    The weights are masked so that the logit of a bit depends on the bits before it in the order,
-    on no other. With several orders it is the mixture of their models, which share the weights.
-    Make one with `MADE.create`; without hidden layers it is `fvsbn`.
+    The chain rule makes a distribution of any network whose outputs for a variable depend on the
+    variables before it in the order, on no other: the Jacobian of its conditionals is strictly
+    triangular. Several orders make a mixture of as many models that share the weights.
 
-    Parameters
-    ----------
-    weights : tuple of array
-        Of shape (D, H₁), (H₁, H₂), …, (Hₙ, D).
-    biases : tuple of array
-    orders : tuple of tuple of int
-        Each a permutation of 0, …, D − 1: the bits in the order in which they are drawn.
-
-    Examples
-    --------
-    >>> import numpy as np, thalweg as tw
-    >>> from thalweg.generative import MADE
-    >>> model = MADE.create(0, 3, (8,))
-    >>> states = (np.arange(8)[:, None] >> np.arange(3) & 1).astype(float)
-    >>> round(float(np.sum(np.exp(model.log_prob(states)))), 12)
-    1.0
-    >>> tw.grad(lambda m: -np.mean(m.log_prob(states)))(model).biases[1].shape
-    (3,)
+    Source: Frey, Graphical Models for Machine Learning and Digital Communication (1998).
     """
 
-    weights: tuple[Any, ...]
-    biases: tuple[Any, ...]
-    orders: tuple[tuple[int, ...], ...] = static()
+    orders: Orders
 
-    @classmethod
-    def create(
-        cls,
-        rng: np.random.Generator | int,
-        n_bits: int,
-        hidden: tuple[int, ...] = (),
-        orders: int | tuple[tuple[int, ...], ...] = 1,
-    ) -> MADE:
-        """A model with random weights.
+    @property
+    @abstractmethod
+    def head(self) -> Head:
+        """What makes the distribution of one variable of its features."""
+
+    @property
+    @abstractmethod
+    def _dtype(self) -> np.dtype[Any]:
+        """Of the weights."""
+
+    @abstractmethod
+    def features(self, x: Any, order: Any = 0) -> Any:
+        """Raw outputs for every variable, of shape (…, D, n_features).
 
         Parameters
         ----------
-        rng : numpy.random.Generator or int
-        n_bits : int
-            D.
-        hidden : tuple of int
-            Widths of the hidden layers.
-        orders : int or tuple
-            The orders, or how many: the first is 0, …, D − 1, the others are drawn.
-
-        Raises
-        ------
-        UserError
-            For sizes that are not positive, or an order that is no permutation.
+        x : array of shape (…, D)
+        order : int or array of shape (D,)
+            Which of `orders`; or an order itself, any permutation of 0, …, D − 1. A traced one
+            makes one compiled function serve all orders.
         """
-        rng = generator(rng)
-        hidden = tuple(hidden)
-        if any(not isinstance(n, (int, np.integer)) or n < 1 for n in (n_bits, *hidden)):
-            raise UserError(f"MADE: sizes are positive integers, got {n_bits!r}, {hidden!r}")
-        if isinstance(orders, (int, np.integer)):
-            drawn = [rng.permutation(n_bits).tolist() for _ in range(orders - 1)]
-            orders = (tuple(range(n_bits)), *map(tuple, drawn))
-        orders = tuple(tuple(int(i) for i in order) for order in orders)
-        if not orders or any(sorted(order) != list(range(n_bits)) for order in orders):
-            raise UserError(f"MADE: an order is a permutation of 0, …, {n_bits - 1}")
-        sizes = (n_bits, *hidden, n_bits)
-        weights = tuple(
-            rng.standard_normal((a, b)) * math.sqrt(2 / (a + b))
-            for a, b in itertools.pairwise(sizes)
-        )
-        return cls(weights, tuple(np.zeros(n) for n in sizes[1:]), orders)
 
     @property
-    def n_bits(self) -> int:
+    def n_variables(self) -> int:
         """D."""
         return len(self.orders[0])
 
-    @property
-    def _hidden(self) -> tuple[int, ...]:
-        return tuple(np.shape(w)[1] for w in self.weights[:-1])
+    def conditionals(self, x: Any, order: Any = 0) -> Distribution:
+        """The distribution of every variable, given the variables of `x` before it.
 
-    def masks(self, order: int = 0) -> tuple[np.ndarray[Any, Any], ...]:
-        """Which weights count in one of the orders, layer by layer."""
-        return _masks(self.orders[order], self._hidden)
+        Parameters
+        ----------
+        x : array of shape (…, D)
+        order : int or array of shape (D,)
+            As of `features`.
 
-    def dependencies(self, order: int = 0) -> np.ndarray[Any, Any]:
-        """Entry (i, j): whether logit i may depend on bit j, whatever the weights.
-
-        Rows and columns in the order, it is strictly lower triangular: that is what makes the
-        product of the conditionals a distribution.
+        Returns
+        -------
+        Distribution
+            Of batch shape (…, D) and event shape ().
         """
-        paths = functools.reduce(lambda a, b: a @ b, (m.astype(int) for m in self.masks(order)))
-        return paths.T > 0
+        return self.head(self.features(x, order))
 
-    def logits(self, x: Any, order: int = 0) -> Any:
-        """Logits of every bit given the bits of `x` before it, of the shape of `x`."""
-        x = self._bits(x)
-        masks = self.masks(order)
-        for w, b, mask in zip(self.weights[:-1], self.biases[:-1], masks[:-1], strict=True):
-            x = np.maximum(x @ (w * mask) + b, 0)
-        return x @ (self.weights[-1] * masks[-1]) + self.biases[-1]
+    def log_prob(self, x: Any, order: Any = None) -> Any:
+        """Exact log-probability (log-density) of each row.
 
-    def log_prob(self, x: Any) -> Any:
-        """Exact log-probability of states of shape (…, D); of several orders, of their mixture."""
-        each = [
-            BernoulliDistribution(self.logits(x, k), event_ndim=1).log_prob(x)
-            for k in range(len(self.orders))
-        ]
+        Parameters
+        ----------
+        x : array of shape (…, D)
+        order : int or array of shape (D,), optional
+            As of `features`; by default the mixture over all of `orders`.
+
+        Returns
+        -------
+        array of shape (…)
+
+        Raises
+        ------
+        ShapeError
+            For rows of another length.
+        """
+        x = self._states(x)
+        chosen = range(len(self.orders)) if order is None else (order,)
+        each = [np.sum(self.conditionals(x, k).log_prob(x), axis=-1) for k in chosen]
         if len(each) == 1:
             return each[0]
         return logsumexp(np.stack(each), axis=0) - math.log(len(each))
 
+    def nll(self, x: Any, order: Any = None) -> Any:
+        """Negative log-likelihood of each row: the cost. Its mean is what training lowers."""
+        return -self.log_prob(x, order)
+
     def sample(self, rng: np.random.Generator | int, n: int) -> np.ndarray[Any, Any]:
-        """Ancestral sampling: n states, bit after bit, each state in one of the orders.
+        """Ancestral sampling: variable after variable, each row in one of the orders.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator or int
+            The generator, or the seed of one.
+        n : int
+            How many rows.
+
+        Returns
+        -------
+        ndarray of shape (n, D)
 
         Raises
         ------
         TracingError
             In a trace: the generator would be asked once.
         """
+        owner = type(self).__name__
         if any(isinstance(leaf, Array) for leaf in flatten(self)[0]):
-            raise TracingError("MADE.sample draws with NumPy, outside of traces only")
+            raise TracingError(f"{owner}.sample draws with NumPy, outside of traces only")
+        if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 0:
+            raise UserError(f"{owner}.sample: n is a number of rows, got {n!r}")
         rng = generator(rng)
-        x = np.zeros((n, self.n_bits), np.result_type(*self.weights))
+        whole = isinstance(self.head, Categorical)
+        x = np.zeros((n, self.n_variables), np.int64 if whole else self._dtype)
         chosen = rng.integers(len(self.orders), size=n)
-        for k, order in enumerate(self.orders):
+        for k in range(len(self.orders)):
             rows = np.flatnonzero(chosen == k)
             part = x[rows]
-            for i in order:
-                part[:, i] = rng.random(len(rows)) < expit(self.logits(part, k)[:, i])
+            if len(rows):
+                self._draw(rng, part, k)
             x[rows] = part
         return x
 
-    def _bits(self, x: Any) -> Any:
+    def _draw(self, rng: np.random.Generator, x: np.ndarray[Any, Any], order: int) -> None:
+        """Fill rows in place, in one of the orders."""
+        for i in self.orders[order]:
+            x[:, i] = self.head(self.features(x, order)[:, i]).sample(rng)
+
+    def _states(self, x: Any) -> Any:
+        """Rows as an array; bits and counts as numbers of the weights' dtype."""
         x = x if isinstance(x, Array) else np.asarray(x)
-        if x.ndim == 0 or x.shape[-1] != self.n_bits:
-            raise ShapeError(f"MADE: states have shape (…, {self.n_bits}), got {x.shape}")
-        return x if x.dtype.kind == "f" else x.astype(np.float64)
+        if x.ndim == 0 or x.shape[-1] != self.n_variables:
+            raise ShapeError(
+                f"{type(self).__name__}: states have shape (…, {self.n_variables}), got {x.shape}"
+            )
+        if x.dtype.kind == "f" or isinstance(self.head, Categorical):
+            return x
+        return x.astype(self._dtype)
 
 
-def fvsbn(rng: np.random.Generator | int, n_bits: int) -> MADE:
-    """A fully visible sigmoid belief network: each conditional is a logistic regression.
+def as_orders(owner: str, rng: np.random.Generator, n: int, orders: int | Orders) -> Orders:
+    """Orders as tuples: those given, or so many: 0, …, n − 1 and others drawn.
 
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from thalweg.generative import fvsbn
-    >>> fvsbn(0, 4).dependencies().astype(int)
-    array([[0, 0, 0, 0],
-           [1, 0, 0, 0],
-           [1, 1, 0, 0],
-           [1, 1, 1, 0]])
+    Raises
+    ------
+    UserError
+        For one that is no permutation of 0, …, n − 1, or none at all.
     """
-    return MADE.create(rng, n_bits)
+    if isinstance(orders, (int, np.integer)):
+        drawn = [rng.permutation(n).tolist() for _ in range(orders - 1)]
+        orders = (tuple(range(n)), *map(tuple, drawn))[: max(orders, 0)]
+    found = tuple(tuple(int(i) for i in order) for order in orders)
+    if not found or any(sorted(order) != list(range(n)) for order in found):
+        raise UserError(f"{owner}: an order is a permutation of 0, …, {n - 1}; one at least")
+    return found

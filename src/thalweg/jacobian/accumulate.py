@@ -14,10 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from thalweg.graph.kinds import Zero
+from thalweg.graph.kinds import MatMulLeft, MatMulRight, Zero
 from thalweg.graph.node import Node
 from thalweg.jacobian.products import times
 from thalweg.jacobian.terms import Term, UnstructuredError, compact, start, summed
+from thalweg.jacobian.zeros import support
 from thalweg.ops.structural import ITEM
 
 __all__ = ["accumulate"]
@@ -76,8 +77,11 @@ def _of_node(
         kind = node.primitive.local(i, out, *values, **node.params)
         if type(kind) is Zero:
             continue
+        there = None
+        if type(kind) in (MatMulLeft, MatMulRight):
+            there = support(node.operands[1 - i])
         for term in parts:
-            terms += times(kind, term, values[i], out)
+            terms += times(kind, term, values[i], out, there)
     if len(terms) > 1:
         terms = summed(terms)
     if len(terms) > _MOST_TERMS or any(len(term.shape) > _MOST_AXES for term in terms):

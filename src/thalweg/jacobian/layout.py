@@ -54,7 +54,7 @@ def layout_of(terms: Sequence[Term], m: int, n: int) -> Layout:
         found = [flat_entries(term._replace(scale=1.0, factors=())) for term in terms]
         rows = np.concatenate([r.reshape(-1) for r, _, _ in found])
         columns = np.concatenate([c.reshape(-1) for _, c, _ in found])
-        if any(term.columns.has_holes for term in terms):
+        if any(term.columns.has_holes or term.supports for term in terms):
             kept = np.flatnonzero(columns >= 0)
             rows, columns = rows[kept], columns[kept]
     else:

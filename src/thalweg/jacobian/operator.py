@@ -102,10 +102,14 @@ class Jacobian(LinearOperator):  # type: ignore[misc]
         """How many entries can be other than zero."""
         if self._lazy is not None:
             return self.shape[0] * self.shape[1]
-        if not self._local and len(self._terms) == 1 and not self._terms[0].columns.has_holes:
-            term = self._terms[0]
-            if term.columns.distinct([i for i in range(term.extra) if i not in term.inner]):
-                return math.prod(n for i, n in enumerate(term.shape) if i not in term.inner)
+        term = self._terms[0] if len(self._terms) == 1 and not self._local else None
+        if (
+            term is not None
+            and not term.columns.has_holes
+            and not term.supports
+            and term.columns.distinct([i for i in range(term.extra) if i not in term.inner])
+        ):
+            return math.prod(n for i, n in enumerate(term.shape) if i not in term.inner)
         return int(self.tosparse().nnz) if self._local else self._layout().nnz
 
     @property
@@ -124,6 +128,9 @@ class Jacobian(LinearOperator):  # type: ignore[misc]
     @property
     def pattern(self) -> Any:
         """A CSR array of ones where entries can be other than zero."""
+        if self._lazy is None and not self._local:
+            layout = self._layout()
+            return csr_of(layout, np.ones(layout.nnz, bool), self.shape, False)
         made = self.tosparse()
         made.data = np.ones_like(made.data, dtype=bool)
         return made
@@ -167,7 +174,7 @@ class Jacobian(LinearOperator):  # type: ignore[misc]
         """Take over the sparse layout of another one whose entries stand in the same places."""
         if self.shape == other.shape and len(self._terms) == len(other._terms):
             pairs = zip(self._terms, other._terms, strict=True)
-            if all(a.extra == b.extra and a.columns.equals(b.columns) for a, b in pairs):
+            if all(_same_places(a, b) for a, b in pairs):
                 self._found = other._found
 
     def _too_big(self, form: str, why: str) -> SizeLimitError:
@@ -323,3 +330,13 @@ def _pull(term: Term, u: Any, total: Any) -> None:
         there = numbers >= 0
         numbers, made = numbers[there], made[there]
     np.add.at(total, numbers.reshape(-1), made.reshape(-1, width))
+
+
+def _same_places(a: Term, b: Term) -> bool:
+    """Whether the entries of both stand in the same places."""
+    return (
+        a.extra == b.extra
+        and a.columns.equals(b.columns)
+        and len(a.supports) == len(b.supports)
+        and all(map(np.array_equal, a.supports, b.supports))
+    )

@@ -44,8 +44,10 @@ from thalweg.ops.index import getitem
 __all__ = ["times"]
 
 
-def times(kind: Kind, term: Term, x: Any, out: Any) -> list[Term]:
+def times(kind: Kind, term: Term, x: Any, out: Any, support: Any = None) -> list[Term]:
     """The terms of kind · term: `kind` is ∂out/∂x, and the term a part of ∂x/∂(input).
+
+    `support` says where the matrix of a matrix product may be other than zero (None: everywhere).
 
     Raises
     ------
@@ -55,7 +57,10 @@ def times(kind: Kind, term: Term, x: Any, out: Any) -> list[Term]:
     if type(kind) is Chain:
         inner = times(kind.inner, term, x, kind.between)
         return [made for part in inner for made in times(kind.outer, part, kind.between, out)]
-    made = _RULES[type(kind)](kind, term, x, out)
+    if support is not None and isinstance(kind, (MatMulLeft, MatMulRight)):
+        made: Any = _matmul(kind.matrix, term, x, out, isinstance(kind, MatMulLeft), support)
+    else:
+        made = _RULES[type(kind)](kind, term, x, out)
     terms: list[Term] = made if type(made) is list else [made]
     return [part for part in terms if math.prod(part.shape)]
 
@@ -87,7 +92,8 @@ def _rearranged(
     full = (*front, *shape)
     columns = term.columns.viewed(lambda a: np.broadcast_to(placed(a), full))
     factors = tuple(Factor(placed(f.values), f.routed) for f in term.factors)
-    return Term(columns, e + len(contracted), term.scale, factors)
+    supports = tuple(placed(there) for there in term.supports)
+    return Term(columns, e + len(contracted), term.scale, factors, supports)
 
 
 def _stretched(term: Term, shape: tuple[int, ...]) -> Term:
@@ -147,7 +153,7 @@ def _aligned(matrix: Any, order: Sequence[int], shape: Sequence[int]) -> Any:
     return np.reshape(matrix, shape)
 
 
-def _matmul(matrix: Any, term: Term, x: Any, out: Any, left: bool) -> Term:
+def _matmul(matrix: Any, term: Term, x: Any, out: Any, left: bool, support: Any = None) -> Term:
     own, n_x = tuple(matrix.shape), len(x.shape)
     vector = len(own) == 1
     batch = own[:-2]
@@ -160,10 +166,8 @@ def _matmul(matrix: Any, term: Term, x: Any, out: Any, left: bool) -> Term:
     outs: list[int | None]
     if n_x == 1:
         outs = [None] * len(out.shape)
-        return _scaled(
-            _rearranged(term, [0], outs, out.shape),
-            _aligned(matrix, order, (inner, *batch, *free)),
-        )
+        made = _rearranged(term, [0], outs, out.shape)
+        return _with_matrix(made, matrix, order, (inner, *batch, *free), support)
     n_batch = len(out.shape) - len(free) - 1
     outs = [i if i >= 0 else None for i in range(n_x - 2 - n_batch, n_x - 2)]
     ones = (1,) * (n_batch - len(batch))
@@ -176,7 +180,19 @@ def _matmul(matrix: Any, term: Term, x: Any, out: Any, left: bool) -> Term:
         shape = (inner, *ones, *batch, 1, *free)
         contracted = n_x - 1
     made = _rearranged(term, [contracted], outs, out.shape)
-    return _scaled(made, _aligned(matrix, order, shape))
+    return _with_matrix(made, matrix, order, shape, support)
+
+
+def _with_matrix(
+    term: Term, matrix: Any, order: Sequence[int], shape: tuple[int, ...], support: Any
+) -> Term:
+    """Times a matrix along the last axes of the term."""
+    made = _scaled(term, _aligned(matrix, order, shape))
+    if support is None:
+        return made
+    ones = (1,) * (len(term.shape) - len(shape))
+    there = _aligned(support, order, (*ones, *shape))
+    return made._replace(supports=(*made.supports, there))
 
 
 def _contraction(kind: Contract, term: Term, x: Any, out: Any) -> Term:
@@ -213,11 +229,13 @@ def _with_inner(term: Term, sizes: Sequence[int], n_out: int) -> Term:
     columns = term.columns.viewed(
         lambda a: np.broadcast_to(a.reshape((*a.shape[:e], *ones, *a.shape[e:])), full)
     )
-    factors = tuple(
-        Factor(np.reshape(f.values, (*f.values.shape[:e], *ones, *f.values.shape[e:])), f.routed)
-        for f in term.factors
-    )
-    return Term(columns, e + len(sizes), term.scale, factors)
+
+    def grown(a: Any) -> Any:
+        return np.reshape(a, (*a.shape[:e], *ones, *a.shape[e:]))
+
+    factors = tuple(Factor(grown(f.values), f.routed) for f in term.factors)
+    supports = tuple(map(grown, term.supports))
+    return Term(columns, e + len(sizes), term.scale, factors, supports)
 
 
 def _dense(kind: BatchedDense, term: Term, x: Any, out: Any) -> Term:
@@ -250,14 +268,15 @@ def _varies(values: Any, extra: int) -> bool:
 def _reindexed(term: Term, shape: tuple[int, ...], change: Any, columns: Any) -> Term:
     """`change` for values with all axes of x, `columns` for the column numbers."""
     e = term.extra
-    factors = []
-    for values, routed in term.factors:
+
+    def changed(values: Any) -> Any:
         front = values.shape[:e]
         if _varies(values, e):
-            full = np.broadcast_to(values, (*front, *term.out_shape))
-            factors.append(Factor(change(full, e), routed))
-        else:
-            factors.append(Factor(np.reshape(values, front + (1,) * len(shape)), routed))
+            return change(np.broadcast_to(values, (*front, *term.out_shape)), e)
+        return np.reshape(values, front + (1,) * len(shape))
+
+    factors = tuple(Factor(changed(values), routed) for values, routed in term.factors)
+    supports = tuple(map(changed, term.supports))
     if term.columns.array.size and not any(
         term.columns.varies(i) for i in range(e, len(term.shape))
     ):
@@ -268,7 +287,7 @@ def _reindexed(term: Term, shape: tuple[int, ...], change: Any, columns: Any) ->
         )
     else:
         made = columns(term.columns)
-    return Term(made, e, term.scale, tuple(factors))
+    return Term(made, e, term.scale, factors, supports)
 
 
 def _reshape(kind: Reshape, term: Term, x: Any, out: Any) -> Term:

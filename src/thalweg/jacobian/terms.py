@@ -71,12 +71,16 @@ class Term(NamedTuple):
         How many axes are extra.
     scale : number or 0-d value or node
     factors : tuple of Factor
+    supports : tuple of bool arrays
+        Like factors: an entry is there where all of them are true; a sum over inner axes where one
+        of its entries is.
     """
 
     columns: IndexMap
     extra: int
     scale: Any = 1.0
     factors: tuple[Factor, ...] = ()
+    supports: tuple[Any, ...] = ()
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -135,7 +139,16 @@ def without_inner(term: Term) -> Term:
     columns = term.columns.viewed(lambda a: a[first])
     value = network(term, kept, ())
     factor = Factor(np.reshape(value, [_size_along(term, i) for i in kept]))
-    return Term(columns, term.extra - len(inner), 1.0, (factor,))
+    there = _contracted_supports(term, kept) if term.supports else ()
+    return Term(columns, term.extra - len(inner), 1.0, (factor,), there)
+
+
+def _contracted_supports(term: Term, kept: Sequence[int]) -> tuple[Any, ...]:
+    """Where a sum over the axes not in `kept` has an entry."""
+    counts = tuple(Factor(there.astype(np.float64)) for there in term.supports)
+    counted = term._replace(scale=1.0, factors=counts)
+    shape = [max(there.shape[i] for there in term.supports) for i in kept]
+    return (np.reshape(network(counted, kept, ()), shape) > 0,)
 
 
 def _size_along(term: Term, axis: int) -> int:
@@ -185,11 +198,19 @@ def flat_entries(term: Term) -> tuple[Any, Any, Any]:
         raise UnstructuredError(f"{math.prod(term.shape):,} entries would have to be written out")
     out = term.out_shape
     rows = np.broadcast_to(np.arange(math.prod(out)).reshape(out), term.shape)
-    return rows, term.columns.numbers(), np.broadcast_to(product(term), term.shape)
+    columns = term.columns.numbers()
+    for there in term.supports:
+        columns = np.where(there, columns, -1)
+    return rows, columns, np.broadcast_to(product(term), term.shape)
 
 
 def dense_values(term: Term, n: int) -> Any:
     """The values of the term as an array of shape (columns, *out)."""
+    return _dense_with_places(term, n)[0]
+
+
+def _dense_with_places(term: Term, n: int) -> tuple[Any, Any]:
+    """The values as an array of shape (columns, *out), and where in it entries are (None: all)."""
     term = without_inner(term)
     out = term.out_shape
     if n * math.prod(out) > _MOST_ENTRIES:
@@ -198,26 +219,35 @@ def dense_values(term: Term, n: int) -> Any:
         one: Any = (..., *[slice(0, 1)] * len(out))
         first = term.columns.viewed(lambda a: a[one])
         if math.prod(first.shape) == n and first.is_identity():
-            return np.reshape(np.broadcast_to(product(term), term.shape), (n, *out))
+            values = np.reshape(np.broadcast_to(product(term), term.shape), (n, *out))
+            if not term.supports:
+                return values, None
+            there = np.broadcast_to(np.logical_and.reduce(term.supports), term.shape)
+            return values, np.flatnonzero(there)
     rows, columns, values = flat_entries(term)
     places = (columns * math.prod(out) + rows).reshape(-1)
     values = np.reshape(values, (places.size,))
-    if term.columns.has_holes:
+    if term.columns.has_holes or term.supports:
         there = np.flatnonzero(columns.reshape(-1) >= 0)
         places, values = places[there], getitem(values, (there,))
     zeros = np.zeros(n * math.prod(out), values.dtype)
-    return np.reshape(add_at(zeros, (places,), values), (n, *out))
+    return np.reshape(add_at(zeros, (places,), values), (n, *out)), places
 
 
 def _dense(terms: Sequence[Term], shape: tuple[int, ...], n: int) -> Term:
     """One dense term: the extra axis runs over all columns."""
-    total = dense_values(terms[0], n)
-    for term in terms[1:]:
-        total = total + dense_values(term, n)
+    total, there = None, np.zeros((n, *shape), bool)
+    for term in terms:
+        values, places = _dense_with_places(term, n)
+        total = values if total is None else total + values
+        if places is None:
+            there[...] = True
+        else:
+            there.reshape(-1)[places] = True
     columns = columns_of((n,)).viewed(
         lambda a: np.broadcast_to(a.reshape((n,) + (1,) * len(shape)), (n, *shape))
     )
-    return Term(columns, 1, 1.0, (Factor(total),))
+    return Term(columns, 1, 1.0, (Factor(total),), () if there.all() else (there,))
 
 
 # ---- sums ---------------------------------------------------------------------------------
@@ -239,7 +269,7 @@ def summed(terms: list[Term]) -> list[Term]:
 
 def _together(a: Term, b: Term) -> Term | None:
     """a + b as one term, if their columns agree and it makes no more numbers than they have."""
-    if a.extra or b.extra or a.shape != b.shape:
+    if a.extra or b.extra or a.supports or b.supports or a.shape != b.shape:
         return None
     if a.columns.equals(b.columns):
         if not a.factors and not b.factors:
