@@ -8,6 +8,8 @@ import random
 import re
 import time
 import webbrowser
+from collections import Counter
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -295,3 +297,18 @@ def test_the_command(tmp_path, capsys, monkeypatch):
     assert "x * y" in file.read_text(encoding="utf-8")
     assert main(["explain", "x * y", "x=2", "y=3", "--open"]) == 2
     assert main(["explain", "x", "x=2", "--html", str(tmp_path / "no" / "page.html")]) == 2
+
+
+def test_modules_of_the_page_share_one_scope():
+    folder = resources.files("thalweg.report").joinpath("static")
+    names = [
+        name
+        for file in folder.iterdir()
+        if file.name.endswith(".js")
+        for name in re.findall(
+            r"^(?:export )?(?:async )?(?:function|const|let|class) (\w+)",
+            file.read_text(encoding="utf-8"),
+            re.MULTILINE,
+        )
+    ]
+    assert [name for name, count in Counter(names).items() if count > 1] == []

@@ -6,13 +6,14 @@ Texts stand once, in a table, and are known by their place in it. docs/explorer.
 from __future__ import annotations
 
 import linecache
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from thalweg.jacobian.coordinates import size_of
 from thalweg.report.blocks import Block, blocks_of
+from thalweg.report.describe import number
 from thalweg.report.layout import Drawing, Edge, layered
 from thalweg.report.nonfinite import first_nonfinite
 from thalweg.report.numbers import number_text
@@ -21,6 +22,7 @@ from thalweg.report.page_values import Detail, choose_detail, pack
 from thalweg.report.program import program_data
 from thalweg.report.record import GroupFound, Record, TraceEdge, TraceNode
 from thalweg.report.text import display_width, one_line
+from thalweg.report.trouble import Symptom, symptoms
 
 __all__ = ["FORMAT", "VERSION", "page_data"]
 
@@ -53,6 +55,7 @@ def page_data(record: Record, limit: int | None = None) -> dict[str, Any]:
     """
     detail = choose_detail(_sizes(record)) if limit is None else Detail(limit, True)
     texts, matrices = _Texts(), Matrices(record.nodes)
+    found = symptoms(record)
     cards = [_card(node) for node in record.nodes]
     drawing = _draw(record, cards)
     return {
@@ -70,10 +73,13 @@ def page_data(record: Record, limit: int | None = None) -> dict[str, Any]:
         "groups": [_group(group) for group in record.groups],
         "blocks": [_block(block) for block in blocks_of(record)],
         "trouble": _trouble(record),
+        "checked": record.errors is not None,
         "height": drawing.height,
         "columns": [[round(column.x, 1), round(column.width, 1)] for column in drawing.columns],
         "nodes": [
-            _node(node, texts, detail, matrices) | _place(card, drawing, node.index)
+            _node(node, texts, detail, matrices)
+            | _ailing(node, found, record.errors)
+            | _place(card, drawing, node.index)
             for node, card in zip(record.nodes, cards, strict=True)
         ],
         "texts": texts.list,
@@ -136,6 +142,17 @@ def _node(node: TraceNode, texts: _Texts, detail: Detail, matrices: Matrices) ->
     if node.upstream is not None:
         data["upstream"] = pack(node.upstream, detail)
     data["operands"] = [_edge(edge, texts, detail, matrices) for edge in node.inputs]
+    return data
+
+
+def _ailing(
+    node: TraceNode, found: dict[int, list[Symptom]], errors: Mapping[int, float] | None
+) -> dict[str, Any]:
+    data: dict[str, Any] = {}
+    if node.index in found:
+        data["symptoms"] = [[symptom.kind, symptom.text] for symptom in found[node.index]]
+    if errors is not None and node.index in errors:
+        data["error"] = number(errors[node.index])
     return data
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -143,6 +143,8 @@ class Record(NamedTuple):
 
     `guards` is what Python asked of traced values on the way, `cotangents` what was given as the
     gradient of each output (None: the backward pass was not run).
+    `errors` has, by the number of the node, the relative error of its local Jacobians where these
+    were held against differences (`Trace.check`).
     """
 
     function: str
@@ -157,3 +159,4 @@ class Record(NamedTuple):
     groups: Sequence[GroupFound] = ()
     guards: Sequence[Guard] = ()
     cotangents: Sequence[Any] | None = None
+    errors: Mapping[int, float] | None = None

@@ -70,6 +70,12 @@ function cardOf(graph, block) {
     output: block.members.some((id) => graph.nodes[id].output),
     get value() { return result.value; },
     get upstream() { return result.upstream; },
+    get before() { return result.before; },
+    get symptoms() { return block.members.flatMap((id) => graph.nodes[id].symptoms); },
+    get error() {
+      const errors = block.members.map((id) => graph.nodes[id].error).filter((error) => error !== null);
+      return errors.length ? errors.reduce((a, b) => (Number(a) > Number(b) ? a : b)) : null;
+    },
     operands: [], consumers: [],
     layer: 0, x: 0, y: 0, way: [], wires: place.wires,
     width: place.width, height: place.height, pitch: place.pitch,

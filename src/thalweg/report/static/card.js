@@ -3,6 +3,7 @@
 import { bodyOf, portOf } from "./data.js";
 import { brief, cut, isFaulty, shapeOf, shapeText } from "./format.js";
 import { svg } from "./math.js";
+import { signsOf } from "./trouble.js";
 
 const LONGEST = 22;
 const ON_WIRE = 18;
@@ -13,7 +14,7 @@ export function gradientText(graph, node) {
   return { text: graph.backward ? "no gradient" : "backward not run", role: "muted" };
 }
 
-export function drawCard(graph, node, shown) {
+export function drawCard(graph, node, shown, heat = null) {
   const body = bodyOf(node);
   const middle = body.x + body.width / 2;
   const shape = shapeText(shapeOf(node.value));
@@ -26,8 +27,13 @@ export function drawCard(graph, node, shown) {
     graph.trouble?.node === node.id && "producer", node.before && "changed"].filter(Boolean);
   const text = (role, y, content) => svg("text", { class: role, x: middle, y }, content);
   const gradient = gradientText(graph, node);
+  const frame = svg("rect", { x: body.x, y: body.y, width: body.width, height: body.height, rx: 9 });
+  const colour = heat && shown.gradient ? heat.colour(node) : null;
+  if (colour) frame.style.fill = colour;
+  const signs = shown.gradient ? signsOf(node) : "";
   return svg("g", { class: classes.join(" "), "data-node": node.id },
-    svg("rect", { x: body.x, y: body.y, width: body.width, height: body.height, rx: 9 }),
+    frame,
+    signs ? svg("text", { class: "sign", x: body.x + body.width + 4, y: body.y + 10 }, signs) : null,
     shown.value ? text("value", body.y - 6, cut(`▸ ${brief(node.value)}`, LONGEST)) : null,
     graph.trouble?.node === node.id
       ? svg("text", { class: "flag", x: body.x + body.width - 10, y: body.y + 14 }, "!") : null,

@@ -26,6 +26,9 @@ export function graphOf(data) {
       constant: Boolean(given.constant),
       value: given.value,
       upstream: given.upstream ?? null,
+      symptoms: given.symptoms ?? [],
+      before: null,
+      error: given.error ?? null,
       operands: given.operands.map((operand) => ({
         node: operand.node ?? null,
         value: operand.value,

@@ -68,9 +68,14 @@ function magnitude(x) {
   return typeof x === "boolean" ? Number(x) : toNumber(x);
 }
 
+/** The entries as real numbers, where the page has them. */
+export function magnitudes(value) {
+  return (entriesOf(value) ?? []).map(magnitude);
+}
+
 /** [least, mean, greatest, NaNs, infinities] of an array that is there as a whole. */
 function summary(value) {
-  const numbers = (entriesOf(value) ?? []).map(magnitude);
+  const numbers = magnitudes(value);
   const finite = numbers.filter(Number.isFinite);
   const nan = numbers.filter(Number.isNaN).length;
   const inf = numbers.length - finite.length - nan;

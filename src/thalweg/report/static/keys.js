@@ -11,6 +11,7 @@ const KEYS = [
   ["/", "search; Enter goes to the first that was found"],
   ["c  e  C", "the group around the node as one card; what is in it again; all groups"],
   ["m", "mark the node: then choose another one for the Jacobian between the two (shift and click does both)"],
+  ["h", "cards in the colour of log |gradient|"],
   ["+  −  0", "larger, smaller, the whole graph"],
   ["t", "light or dark"],
   ["w  u  r", "what if: to the number field; undo; all inputs as they were"],

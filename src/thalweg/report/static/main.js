@@ -13,6 +13,7 @@ import { startSearch } from "./search.js";
 import { Dock } from "./dock.js";
 import { change, listen, readFragment, restoreState, state } from "./state.js";
 import { stepsOf } from "./steps.js";
+import { heatLegend, heatScale } from "./trouble.js";
 import { View } from "./view.js";
 import { WhatIf } from "./whatif.js";
 
@@ -104,6 +105,15 @@ function fillStep() {
 function applyTheme() {
   document.documentElement.dataset.theme = state.theme ?? (dark.matches ? "dark" : "light");
   view.request();
+}
+
+/** Cards in the colour of their gradient's size, or as they are. */
+function applyHeat() {
+  view.heat = state.heat ? heatScale(graph) : null;
+  byId("heat").setAttribute("aria-pressed", String(state.heat));
+  byId("scale").hidden = !state.heat;
+  if (view.heat) heatLegend(byId("scale"), view.heat);
+  view.redraw();
 }
 
 function goTo(step) {
@@ -200,6 +210,7 @@ const actions = {
   e: () => expand(state.node),
   C: collapseAll,
   m: markNode,
+  h: () => change({ heat: !state.heat }),
   t: () => change({ theme: document.documentElement.dataset.theme === "dark" ? "light" : "dark" }),
   w: () => dock.focus(),
   u: () => dock.back(),
@@ -220,7 +231,7 @@ document.addEventListener("keydown", (event) => {
   action();
 });
 
-const buttons = { first: "Home", back: "p", play: " ", next: "n", last: "End", out: "-", fit: "0", in: "+", theme: "t", help: "?" };
+const buttons = { first: "Home", back: "p", play: " ", next: "n", last: "End", out: "-", fit: "0", in: "+", theme: "t", heat: "h", help: "?" };
 for (const [id, key] of Object.entries(buttons)) byId(id).addEventListener("click", () => actions[key]());
 byId("svg").addEventListener("click", () => save("graph.svg", "image/svg+xml", view.picture()));
 byId("png").addEventListener("click", async () => save("graph.png", "image/png", await png(view.picture())));
@@ -242,6 +253,7 @@ panel.addEventListener("click", (event) => {
 
 listen((before) => {
   if (state.theme !== before.theme) applyTheme();
+  if (state.heat !== before.heat) applyHeat();
   const folded = state.collapsed !== before.collapsed;
   if (folded) {
     const blocks = [...state.collapsed, ...before.collapsed].filter((number) =>
@@ -271,6 +283,7 @@ function restore() {
   dock.restore(refused);
   fillHeader();
   applyTheme();
+  applyHeat();
   if (state.view) view.set(state.view);
   else view.fit(false);
   mark();

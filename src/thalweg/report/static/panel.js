@@ -7,6 +7,7 @@ import { equation, html } from "./math.js";
 import { localParts } from "./local.js";
 import { picture } from "./pictures.js";
 import { writtenOut } from "./terms.js";
+import { ailmentLines, ailmentList } from "./trouble.js";
 
 function typeText(value) {
   if (value !== null && typeof value === "object" && "parts" in value) return `${value.parts.length} results`;
@@ -31,6 +32,7 @@ export function nodePanel(graph, node, shown, state) {
     parts.push(html("pre", {}, node.expression));
   }
   parts.push(...blockLines(graph, node.id, state));
+  parts.push(...ailmentLines(graph, node));
   if (graph.trouble?.node === node.id) parts.push(...troubleParts(graph));
   parts.push(heading("Value ▸"), shown.value ? picture(node.value, "value")
     : html("p", { class: "muted" }, "Not computed yet: step on."), ...inTheRun(node, "value"));
@@ -145,7 +147,7 @@ export function overviewPanel(graph, state) {
     const value = html("span", { class: "value number" }, `▸ ${brief(graph.output_values[i])}`);
     return html("p", {}, ...(id === null ? [value, " depends on no input"] : [nodeLink(graph.nodes[id]), " ", value]));
   }));
-  parts.push(...blockTree(graph, state));
+  parts.push(...ailmentList(graph), ...blockTree(graph, state));
   if (graph.groups.length) {
     parts.push(heading("Could be one gate"));
     for (const group of graph.groups.slice(0, 20)) {

@@ -4,7 +4,7 @@ const listeners = [];
 /** What makes an entry in the browser's history when it changes. */
 const LASTING = ["node", "other", "step", "collapsed", "what"];
 
-export const state = { node: null, other: null, collapsed: [], step: null, view: null, theme: null, what: "" };
+export const state = { node: null, other: null, heat: false, collapsed: [], step: null, view: null, theme: null, what: "" };
 /** What the last entry of the history was made for. */
 let told = { ...state };
 
@@ -39,10 +39,11 @@ function tell() {
   }
 }
 
-function fragmentOf({ node, other, step, view, theme, collapsed, what }) {
+function fragmentOf({ node, other, heat, step, view, theme, collapsed, what }) {
   const parts = [];
   if (node !== null) parts.push(`node=${node}`);
   if (other !== null) parts.push(`other=${other}`);
+  if (heat) parts.push("heat=1");
   if (step !== null) parts.push(`step=${step}`);
   if (view !== null) parts.push(`view=${view.map((x) => Number(x.toPrecision(6))).join(",")}`);
   if (theme !== null) parts.push(`theme=${theme}`);
@@ -62,6 +63,7 @@ export function readFragment(fragment, { nodes, steps, blocks }) {
   const theme = given.get("theme");
   return {
     node: whole("node", nodes - 1),
+    heat: given.get("heat") === "1",
     other: whole("other", nodes - 1),
     step: whole("step", steps),
     view: view.length === 3 && view.every(Number.isFinite) && view[2] > 0 ? view : null,

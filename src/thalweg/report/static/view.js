@@ -35,6 +35,7 @@ export class View {
     this.isShown = () => ({ value: true, gradient: true, everything: true });
     this.chosen = null;
     this.path = new Set();
+    this.heat = null;
     this.listen();
     // A page in a frame gets its size late: until somebody moves it, the graph is fitted again.
     new ResizeObserver(() => (this.fitted === null ? this.request() : this.fit(this.fitted)))
@@ -97,7 +98,7 @@ export class View {
   }
 
   card(node) {
-    const element = drawCard(this.graph, node, this.isShown(node.id));
+    const element = drawCard(this.graph, node, this.isShown(node.id), this.heat);
     element.classList.toggle("chosen", node.id === this.chosen);
     element.classList.toggle("near", this.near?.has(node.id) ?? false);
     element.classList.toggle("path", this.path.has(node.id));
@@ -165,7 +166,7 @@ export class View {
     for (const node of what.seen) {
       const body = bodyOf(node);
       pen.fillStyle = node.id === this.chosen ? colour("chosen")
-        : fills[node.output ? 2 : node.input ? 1 : 0];
+        : this.heat?.colour(node) ?? fills[node.output ? 2 : node.input ? 1 : 0];
       const [width, height] = [Math.max(body.width, least), Math.max(body.height, least)];
       pen.fillRect(body.x, body.y, width, height);
       pen.strokeRect(body.x, body.y, width, height);
