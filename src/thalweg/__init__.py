@@ -46,6 +46,7 @@ if TYPE_CHECKING:  # loaded by __getattr__ when first used
     from thalweg.execute.native.cache import cache_info, clear_cache
     from thalweg.jacobian.operator import Jacobian
     from thalweg.report.audit import audit
+    from thalweg.report.compiled import trace_compiled
     from thalweg.report.trace import Trace, trace
     from thalweg.testing import check_gradient, check_grads, check_primitive
     from thalweg.training.loop import fit
@@ -75,6 +76,7 @@ __all__ = [
     "primitive",
     "remat",
     "trace",
+    "trace_compiled",
     "value_and_grad",
     "vjp",
     "vmap",
@@ -102,6 +104,7 @@ _LAZY = {
     "fit": "thalweg.training.loop",
     "implicit": "thalweg.api_implicit",
     "trace": "thalweg.report.trace",
+    "trace_compiled": "thalweg.report.compiled",
 }
 _LAZY_MODULES = frozenset(
     "generative heads nn optim random report scipy sklearn testing training".split()

@@ -27,6 +27,7 @@ from thalweg.compiled.record import Cause, Family, Record
 from thalweg.compiled.recording import Traced, as_operand, fits_for_floats, fits_for_int, trace
 from thalweg.compiled.report import explain
 from thalweg.compiled.signature import Call, read
+from thalweg.errors import TracingError
 from thalweg.execute.executor import GuardChanged
 from thalweg.execute.native.program import Program
 from thalweg.graph.graph import Guard
@@ -59,7 +60,8 @@ class Compiled:
         functools.update_wrapper(self, f)
         self._function = f
         self._options = (backend, check_positions(inplace), threads)
-        self._parameters = _parameters(f)
+        #: The names of the parameters that are given by position, as far as they are known.
+        self.parameters = _parameters(f)
         self._lock = threading.RLock()
         _all.add(self)
         self._families: dict[Any, Family] = {}
@@ -86,9 +88,11 @@ class Compiled:
         options += f", inplace={inplace}" if inplace else ""
         options += "" if threads is None else f", threads={threads}"
         n = len(self.records)
-        return f"<compiled {self._name()}({options}): {n} record{'' if n == 1 else 's'}>"
+        return f"<compiled {self.name}({options}): {n} record{'' if n == 1 else 's'}>"
 
-    def _name(self) -> str:
+    @property
+    def name(self) -> str:
+        """The function's."""
         return str(getattr(self, "__qualname__", None) or type(self._function).__name__)
 
     @property
@@ -115,7 +119,31 @@ class Compiled:
             Measure the machine (once, half a second) and each record on made-up values, and say
             what share of the machine's speed it has.
         """
-        return explain(repr(self), self.records, self._parameters, measure)
+        return explain(repr(self), self.records, self.parameters, measure)
+
+    def serving(self, *args: Any, **kwargs: Any) -> tuple[Record, list[Any]]:
+        """The record that runs such a call, made where there is none; nothing is written to.
+
+        Returns
+        -------
+        record : Record
+        leaves : list
+            Copies of the values of the inputs of its graph.
+        """
+        call = read(args, kwargs)
+        for _ in range(2):
+            family = self._families.get(_place(call))
+            for record in () if family is None else family.grouping.find(call):
+                leaves = [_copied(as_operand(call.leaves[i])) for i in record.positions]
+                given = list(map(_copied, leaves))
+                if not isinstance(record.executor.run(given), GuardChanged):
+                    return record, leaves
+            given, named = call.rebuilt(list(map(_copied, call.leaves)))
+            self._call(*given, **named)
+        raise TracingError(
+            f"{self.name}: no graph was recorded for these arguments.\n"
+            "  Call it with arrays and numbers, outside of other traces."
+        )
 
     # ---- a call that no record has taken by itself -----------------------------------------
 
@@ -146,9 +174,7 @@ class Compiled:
                 record, results = self._record(call, places, changed)
             self._times.append((begin, time.perf_counter()))
             warning = (
-                None
-                if self._warned
-                else often(self._name(), self._causes, self._calls, self._times)
+                None if self._warned else often(self.name, self._causes, self._calls, self._times)
             )
             self._warned = self._warned or warning is not None
         given = record.give(call, results)
@@ -165,7 +191,7 @@ class Compiled:
         family = self._families.get(where)
         if family is None:
             family = Family(call.forms, call.paths())
-        cause = cause_of(self.records, family, call, changed, self._parameters)
+        cause = cause_of(self.records, family, call, changed, self.parameters)
         traced = _trace(self._function, family, call)
         values = [x.value if type(x) is Node else x for x in traced.leaves]
         into = match_results(places, call, values, traced.structure)
@@ -222,6 +248,10 @@ def _kept(families: Mapping[Any, Family]) -> list[Record]:
         for records in list(family.grouping.records.values())
         for record in records
     ]
+
+
+def _copied(value: Any) -> Any:
+    return np.array(value) if isinstance(value, np.ndarray) else value
 
 
 _NONE = object()

@@ -15,6 +15,7 @@ from thalweg.execute.executor import Executor, GuardChanged, Interpreter, Report
 from thalweg.execute.native import jit, program
 from thalweg.execute.native.threads import default_threads
 from thalweg.graph.graph import Graph
+from thalweg.graph.node import Node
 from thalweg.optimise.pipeline import optimise
 
 __all__ = ["BACKENDS", "Tiered", "executor_of"]
@@ -116,6 +117,15 @@ class Tiered:
     def report(self) -> Report:
         """What runs where, now."""
         return self._executor.report
+
+    @property
+    def graph(self) -> Graph:
+        """What is run."""
+        return self._executor.graph
+
+    def gates(self) -> list[list[Node]]:
+        """For each entry of the report the nodes that it computes, now."""
+        return self._executor.gates()
 
     def run(self, leaves: Sequence[Any]) -> tuple[Any, ...] | GuardChanged:
         """The outputs, or the guard that answers otherwise."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,8 +15,9 @@ from thalweg.compiled.backends import Tiered
 from thalweg.compiled.record import Record
 from thalweg.execute.executor import GuardChanged, KernelReport
 from thalweg.execute.native.program import Program
+from thalweg.graph.node import Node
 
-__all__ = ["Machine", "kernels_of", "machine", "seconds_of"]
+__all__ = ["Machine", "kernels_of", "machine", "main_dtype", "seconds_of"]
 
 #: Bytes that no cache holds, and the side of a product that is bound by arithmetic.
 _COPY, _SIDE = 2**26, 768
@@ -81,6 +83,12 @@ def kernels_of(record: Record) -> list[KernelReport]:
         with contextlib.suppress(Exception):  # as in `seconds_of`
             report = executor.timed(_leaves(record))
     return [x for x in report if isinstance(x, KernelReport)]
+
+
+def main_dtype(nodes: Iterable[Node]) -> np.dtype[Any]:
+    """What a graph computes with, mostly."""
+    found = Counter(x.dtype for x in nodes if not x.primitive.outputs and x.dtype.kind == "f")
+    return found.most_common(1)[0][0] if found else np.dtype(np.float64)
 
 
 def _leaves(record: Record) -> list[Any]:

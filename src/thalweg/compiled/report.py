@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from thalweg.compiled.machine import kernels_of, machine, seconds_of
+from thalweg.compiled.machine import kernels_of, machine, main_dtype, seconds_of
 from thalweg.compiled.record import Record
 from thalweg.compiled.signature import describe_form, describe_leaf
 from thalweg.execute.executor import KernelReport, NumPyStep
@@ -121,10 +121,7 @@ def _share(kernel: KernelReport, least: float) -> str:
 
 def _dtype(record: Record) -> np.dtype[Any]:
     """What the record computes with, mostly."""
-    found = Counter(
-        x.dtype for x in record.graph.nodes if not x.primitive.outputs and x.dtype.kind == "f"
-    )
-    return found.most_common(1)[0][0] if found else np.dtype(np.float64)
+    return main_dtype(record.graph.nodes)
 
 
 def _time(seconds: float) -> str:

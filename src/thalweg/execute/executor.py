@@ -67,6 +67,13 @@ class Executor(Protocol):
     def report(self) -> Report:
         """What runs where."""
 
+    @property
+    def graph(self) -> Graph:
+        """What is run."""
+
+    def gates(self) -> list[list[Node]]:
+        """For each entry of the report the nodes of the graph that it computes."""
+
     def run(self, leaves: Sequence[Any]) -> tuple[Any, ...] | GuardChanged:
         """The outputs, which are the caller's own, or the guard that answers otherwise.
 
@@ -98,6 +105,7 @@ class Interpreter:
     def __init__(
         self, graph: Graph, inplace: Mapping[int, int] | None = None, reason: str = ""
     ) -> None:
+        self.graph = graph
         self._inplace = dict(inplace or {})
         self.report: Report = tuple(
             NumPyStep(node.primitive.name, node.origin, reason) for node in graph.nodes
@@ -145,6 +153,10 @@ class Interpreter:
         self._constants = tuple(reversed(constants))
         self._room = [None] * len(members)
         self._kept = frozenset(id(x) for x in constants)
+
+    def gates(self) -> list[list[Node]]:
+        """For each step its node."""
+        return [[node] for node in self.graph.nodes]
 
     def run(self, leaves: Sequence[Any]) -> tuple[Any, ...] | GuardChanged:
         """The outputs, or the first guard that answers otherwise."""

@@ -20,7 +20,7 @@ from thalweg.report.numbers import number_text
 from thalweg.report.page_local import Matrices, local_data
 from thalweg.report.page_values import Detail, choose_detail, pack
 from thalweg.report.program import program_data
-from thalweg.report.record import GroupFound, Record, TraceEdge, TraceNode
+from thalweg.report.record import GroupFound, KernelFound, Record, TraceEdge, TraceNode
 from thalweg.report.text import display_width, one_line
 from thalweg.report.trouble import Symptom, symptoms
 
@@ -72,6 +72,7 @@ def page_data(record: Record, limit: int | None = None) -> dict[str, Any]:
         "notes": [one_line(note) for note in record.notes],
         "groups": [_group(group) for group in record.groups],
         "blocks": [_block(block) for block in blocks_of(record)],
+        "kernels": [_kernel(kernel) for kernel in record.kernels],
         "trouble": _trouble(record),
         "checked": record.errors is not None,
         "height": drawing.height,
@@ -203,6 +204,18 @@ def _block(block: Block) -> dict[str, Any]:
     if block.group is not None:
         data["group"] = block.group
     return data
+
+
+def _kernel(kernel: KernelFound) -> dict[str, Any]:
+    return {
+        "name": one_line(kernel.name),
+        "what": one_line(kernel.what),
+        "members": [node.index for node in kernel.members],
+        "bytes": kernel.bytes,
+        "flops": kernel.flops,
+        "seconds": kernel.seconds,
+        "least": kernel.least,
+    }
 
 
 # ---- cards --------------------------------------------------------------------------------

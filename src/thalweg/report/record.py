@@ -11,7 +11,7 @@ from thalweg.graph.graph import Guard
 from thalweg.graph.node import Node
 from thalweg.jacobian.structure import LocalJacobian
 
-__all__ = ["GroupFound", "Record", "TraceEdge", "TraceNode"]
+__all__ = ["GroupFound", "KernelFound", "Record", "TraceEdge", "TraceNode"]
 
 
 class TraceEdge:
@@ -138,6 +138,33 @@ class GroupFound(NamedTuple):
     local: float | None = None
 
 
+class KernelFound(NamedTuple):
+    """A kernel of a compiled graph, or a step of it that runs in NumPy.
+
+    Attributes
+    ----------
+    name : str
+    what : str
+        What it is, or why it runs in NumPy.
+    members : tuple of TraceNode
+        The gates that it computes.
+    bytes, flops : int
+        What it moves and computes.
+    seconds : float or None
+        The time of a run on made-up values; None where it was not measured.
+    least : float or None
+        The least seconds that the machine needs for that (the roofline).
+    """
+
+    name: str
+    what: str
+    members: tuple[TraceNode, ...]
+    bytes: int = 0
+    flops: int = 0
+    seconds: float | None = None
+    least: float | None = None
+
+
 class Record(NamedTuple):
     """The plain data of a trace; the renderers work on this.
 
@@ -160,3 +187,4 @@ class Record(NamedTuple):
     guards: Sequence[Guard] = ()
     cotangents: Sequence[Any] | None = None
     errors: Mapping[int, float] | None = None
+    kernels: Sequence[KernelFound] = ()

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from thalweg.jacobian.structure import LocalJacobian
 from thalweg.report.numbers import SMALL, value_text
-from thalweg.report.record import GroupFound, Record, TraceEdge, TraceNode
+from thalweg.report.record import GroupFound, KernelFound, Record, TraceEdge, TraceNode
 
 __all__ = [
     "Cell",
@@ -45,6 +45,8 @@ class Cell(NamedTuple):
 Paint = Callable[[str, str], str]
 
 _HEAD = ("node", "gate", "value", "upstream", "to", "local", "downstream")
+#: Of a compiled graph, in which gradients are gates like others; a column without text is left out.
+_HEAD_COMPILED = ("node", "gate", "value", "", "operands", "", "")
 #: Columns that may be cut where the terminal is narrow, and how far: names first, then all.
 _NAMES = {0: 18, 4: 16}
 _FLEXIBLE = {0: 14, 2: 12, 3: 12, 4: 8, 5: 12, 6: 12}
@@ -84,7 +86,7 @@ def table(record: Record, limit: int | None = None) -> list[list[Cell]]:
     what belongs to the node stands in the first of them. Of more than `limit` nodes, those in
     the middle are left out.
     """
-    rows = [[Cell(title, "head") for title in _HEAD]]
+    rows = [[Cell(title, "head") for title in (_HEAD_COMPILED if record.kernels else _HEAD)]]
     nodes: list[TraceNode | None] = list(record.nodes)
     if limit is not None and len(nodes) > limit:
         half = max(limit // 2, 1)
@@ -93,6 +95,11 @@ def table(record: Record, limit: int | None = None) -> list[list[Cell]]:
         if node is None:
             left_out = f"… {len(record.nodes) - 2 * half} nodes …"
             rows.append([Cell(left_out, "plain"), *[Cell("", "plain")] * (len(_HEAD) - 1)])
+            continue
+        if record.kernels:
+            rows.append(
+                [*_node_cells(record, node, True), _operands(node), *[Cell("", "plain")] * 2]
+            )
             continue
         edges = [edge for edge in node.inputs if edge.node is not None]
         for position, edge in enumerate(edges or [None]):
@@ -121,7 +128,15 @@ def _edge_cells(record: Record, edge: TraceEdge | None) -> list[Cell]:
     ]
 
 
+def _operands(node: TraceNode) -> Cell:
+    """All operands in one cell."""
+    names = (edge.node.label if edge.node else value_text(edge.value) for edge in node.inputs)
+    return Cell(", ".join(cut(one_line(name), _MEMBER) for name in names), "name")
+
+
 def _gradient(record: Record, value: object) -> str:
+    if record.kernels:
+        return ""
     return _NOT_RUN if value is None else value_text(value)
 
 
@@ -143,8 +158,15 @@ def group_text(group: GroupFound) -> str:
     )
 
 
+def kernel_text(kernel: KernelFound) -> str:
+    """What is said about a kernel of a compiled graph."""
+    names = ", ".join(cut(one_line(node.label), _MEMBER) for node in kernel.members)
+    cost = f"; {kernel.bytes:,} bytes, {_operations(kernel.flops)}" if kernel.bytes else ""
+    return f"{kernel.name} ({kernel.what}) computes {names or 'nothing by name'}{cost}"
+
+
 def _operations(count: int) -> str:
-    return f"{count} operation{'' if count == 1 else 's'}"
+    return f"{count:,} operation{'' if count == 1 else 's'}"
 
 
 def render(
@@ -171,7 +193,7 @@ def render(
         cut(f"{record.function}{where}", width),
         cut(f"{len(record.nodes)} nodes, output {values}", width),
     ]
-    if not record.backward:
+    if not record.backward and not record.kernels:
         lines.append("backward not run: pass upstream= in the form of the output")
     lines += ["", *_layout(table(record, limit), width, paint or _plain)]
     groups = record.groups if limit is None else record.groups[: limit // 10]
@@ -179,6 +201,8 @@ def render(
         lines += ["", group_text(group)]
     if len(groups) < len(record.groups):
         lines += ["", f"… and {len(record.groups) - len(groups)} more groups"]
+    for kernel in record.kernels if limit is None else record.kernels[:limit]:
+        lines += ["", kernel_text(kernel)]
     for note in record.notes:
         lines += ["", f"note: {note}"]
     return "\n".join(lines)

@@ -47,6 +47,8 @@ class Lowered(NamedTuple):
 
     Attributes
     ----------
+    graph : Graph
+        What was lowered.
     builder : Builder
         With the constant arrays and the checks.
     inputs : list of Tensor
@@ -60,6 +62,7 @@ class Lowered(NamedTuple):
         The tensor (or tuple of them) that each node of the graph became.
     """
 
+    graph: Graph
     builder: Builder
     inputs: list[Tensor]
     outputs: list[Any]
@@ -215,4 +218,4 @@ def lower(graph: Graph) -> Lowered:
         found = values.get(guard.node)
         if isinstance(found, Tensor):  # what depends on no input answers as it did
             guards.append((guard, b.agreement(guard, found)))
-    return Lowered(b, inputs, outputs, guards, b.steps, values)
+    return Lowered(graph, b, inputs, outputs, guards, b.steps, values)

@@ -12,7 +12,7 @@ import numpy as np
 from thalweg.errors import ShapeError
 from thalweg.execute.executor import GuardChanged, KernelReport, NumPyStep, Report
 from thalweg.execute.native import gemm, jit, threads
-from thalweg.execute.native.access import locate
+from thalweg.execute.native.access import locate, through
 from thalweg.execute.native.assembly import Segment, assemble
 from thalweg.execute.native.call import as_leaf
 from thalweg.execute.native.fuse import Loop, Stage, fuse
@@ -22,6 +22,7 @@ from thalweg.execute.native.plan import make_plan
 from thalweg.execute.native.pool import empty
 from thalweg.execute.native.tasks import Task, cost_of, group
 from thalweg.graph.graph import Graph
+from thalweg.graph.node import Node
 
 __all__ = ["Program", "build"]
 
@@ -131,6 +132,30 @@ class Program:
         for t in self._given.values():
             slots.setdefault(t, first + len(slots))
         return slots
+
+    @property
+    def graph(self) -> Graph:
+        """What is run: optimised, without values."""
+        return self._lowered.graph
+
+    def gates(self) -> list[list[Node]]:
+        """For each entry of the report the nodes of the graph that it computes.
+
+        A node that costs nothing (a reshape, a constant) is in none; one that is recomputed where
+        it is used is in several.
+        """
+        owners: dict[Tensor, list[int]] = {}
+        tasks = (task for segment in self.segments for task in segment.tasks)
+        for k, task in enumerate(tasks):
+            for t in _computed(task):
+                owners.setdefault(t, []).append(k)
+        found: list[list[Node]] = [[] for _ in self.report]
+        for node in self.graph.nodes:
+            made = self._lowered.values[node]
+            parts = made if isinstance(made, tuple) else (made,)
+            for k in dict.fromkeys(k for t in parts for k in owners.get(through(t), ())):
+                found[k].append(node)
+        return found
 
     # ---- running -------------------------------------------------------------------------------
 
@@ -294,6 +319,19 @@ def _segments(tasks: Sequence[Task], apart: bool) -> list[Segment]:
         else:
             segments.append(Segment(f"run_{len(segments)}", [task]))
     return segments
+
+
+def _computed(task: Task) -> set[Tensor]:
+    """The tensors that a task computes, stored or not."""
+    found: set[Tensor] = set()
+    for stage in task.stages:
+        found.update(through(t) for t in stage.targets)
+        if isinstance(stage, Loop):
+            found.update(stage.inlined)
+            found.update(through(root.value) for root in stage.roots if root.place is None)
+        elif stage.tensor.op == "opaque":
+            found.add(stage.tensor)
+    return found
 
 
 def _report(tasks: Sequence[Task], lowered: Lowered, workers: int) -> Report:

@@ -2,6 +2,7 @@
 
 import { bodyOf, portOf } from "./data.js";
 import { brief, cut, isFaulty, shapeOf, shapeText } from "./format.js";
+import { kernelTag } from "./kernels.js";
 import { svg } from "./math.js";
 import { signsOf } from "./trouble.js";
 
@@ -11,6 +12,7 @@ const ON_WIRE = 18;
 /** What the card says about the gradient: a number, or why there is none. */
 export function gradientText(graph, node) {
   if (node.upstream !== null) return { text: `◂ ${brief(node.upstream)}`, role: "gradient" };
+  if (graph.kernels.length) return { text: "", role: "muted" };
   return { text: graph.backward ? "no gradient" : "backward not run", role: "muted" };
 }
 
@@ -25,6 +27,8 @@ export function drawCard(graph, node, shown, heat = null) {
     isFaulty(node.value) && shown.value && "nonfinite",
     isFaulty(node.upstream) && shown.gradient && "nonfinite",
     graph.trouble?.node === node.id && "producer", node.before && "changed"].filter(Boolean);
+  const tag = kernelTag(graph, node.id, shown.kernel);
+  classes.push(...tag.classes);
   const text = (role, y, content) => svg("text", { class: role, x: middle, y }, content);
   const gradient = gradientText(graph, node);
   const frame = svg("rect", { x: body.x, y: body.y, width: body.width, height: body.height, rx: 9 });
@@ -34,6 +38,7 @@ export function drawCard(graph, node, shown, heat = null) {
   return svg("g", { class: classes.join(" "), "data-node": node.id },
     frame,
     signs ? svg("text", { class: "sign", x: body.x + body.width + 4, y: body.y + 10 }, signs) : null,
+    tag.text ? svg("text", { class: "tag", x: body.x + 5, y: body.y + 13 }, cut(tag.text, 5)) : null,
     shown.value ? text("value", body.y - 6, cut(`▸ ${brief(node.value)}`, LONGEST)) : null,
     graph.trouble?.node === node.id
       ? svg("text", { class: "flag", x: body.x + body.width - 10, y: body.y + 14 }, "!") : null,

@@ -4,6 +4,7 @@ import { between } from "./between.js";
 import { arrange, around, readBlocks, toldOf } from "./blocks.js";
 import { read } from "./data.js";
 import { brief } from "./format.js";
+import { readKernels } from "./kernels.js";
 import { fillKeys } from "./keys.js";
 import { blockPanel } from "./groups.js";
 import { pairPanel } from "./pair.js";
@@ -23,6 +24,7 @@ const byId = (id) => document.getElementById(id);
 
 const graph = read(byId("data"));
 readBlocks(graph);
+readKernels(graph);
 arrange(graph, []);
 const steps = stepsOf(graph);
 const stage = byId("stage");
@@ -40,16 +42,18 @@ view.isShown = (id) => ({
   value: steps.hasValue(state.step, result(id)),
   gradient: steps.hasGradient(state.step, result(id)),
   everything: state.step === null,
+  kernel: state.kernel,
 });
 
 function fillHeader() {
   byId("title").textContent = graph.function;
   byId("title").title = graph.function;
   const output = graph.output_values.map((value) => brief(value)).join(", ");
-  const backward = graph.backward ? "" : " · backward not run";
-  byId("subtitle").textContent = `${graph.nodes.length} nodes · output ${output}${backward}`;
+  const compiled = graph.kernels.length > 0;
+  const backward = graph.backward || compiled ? "" : " · backward not run";
+  byId("subtitle").textContent = `${graph.nodes.length} nodes${compiled ? ` in ${graph.kernels.length} kernels` : ""} · output ${output}${backward}`;
   const warnings = [];
-  if (!graph.backward) warnings.push("backward not run: there are no gradients to show");
+  if (!graph.backward && !compiled) warnings.push("backward not run: there are no gradients to show");
   if (graph.trouble) warnings.push(`NaN or Inf begin at ${graph.nodes[graph.trouble.node].label.slice(0, 40)} (!)`);
   byId("warning").hidden = !warnings.length;
   byId("warning").textContent = warnings.join(" · ");
@@ -217,7 +221,7 @@ const actions = {
   r: () => dock.clear(),
   "/": () => byId("search").focus(),
   "?": () => byId("keys").showModal(),
-  Escape: () => { stop(); change({ node: null, other: null }); },
+  Escape: () => { stop(); change({ node: null, other: null, kernel: null }); },
 };
 for (const key of ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"]) actions[key] = () => walk(key);
 
@@ -239,6 +243,8 @@ byId("json").addEventListener("click", () => save("trace.json", "application/jso
 panel.addEventListener("click", (event) => {
   const path = event.target.closest("[data-path]");
   if (path && event.target.closest(".show")) view.markPath(path.dataset.path.split(",").map(Number));
+  const kernel = event.target.closest("[data-kernel]")?.dataset.kernel;
+  if (kernel !== undefined) change({ kernel: Number(kernel), node: null, other: null });
   const link = event.target.closest("[data-go], [data-collapse], [data-expand]");
   const cell = event.target.closest("td[data-entry]");
   const input = graph.inputs.indexOf(state.node);
@@ -261,7 +267,8 @@ listen((before) => {
     const place = blocks.length === 1 ? graph.blocks[blocks[0]].id : state.node ?? graph.visible[0].id;
     view.rearranged(place, () => arrange(graph, state.collapsed));
   }
-  const moved = folded || ["node", "other", "step"].some((key) => state[key] !== before[key]);
+  if (state.kernel !== before.kernel) view.redraw();
+  const moved = folded || ["node", "other", "step", "kernel"].some((key) => state[key] !== before[key]);
   if (moved || state.what !== before.what) {
     mark();
     if (moved && state.node !== null) view.show(state.node, !folded);
@@ -275,7 +282,7 @@ listen((before) => {
 
 function restore() {
   restoreState(readFragment(location.hash,
-    { nodes: graph.count, steps: steps.count, blocks: graph.blocks.length }));
+    { nodes: graph.count, steps: steps.count, blocks: graph.blocks.length, kernels: graph.kernels.length }));
   arrange(graph, state.collapsed);
   const refused = what.apply(state.what);
   restoreState({ what: what.shown });

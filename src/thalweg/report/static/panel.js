@@ -3,6 +3,7 @@
 import { TERMS, backward, forward, legend, remark, symbol } from "./equations.js";
 import { brief, isArray } from "./format.js";
 import { blockLines, blockTree, heading, nodeLink } from "./groups.js";
+import { kernelLines, kernelParts } from "./kernels.js";
 import { equation, html } from "./math.js";
 import { localParts } from "./local.js";
 import { picture } from "./pictures.js";
@@ -31,12 +32,13 @@ export function nodePanel(graph, node, shown, state) {
   } else if (!node.input) {
     parts.push(html("pre", {}, node.expression));
   }
-  parts.push(...blockLines(graph, node.id, state));
+  parts.push(...blockLines(graph, node.id, state), ...kernelLines(graph, node));
   parts.push(...ailmentLines(graph, node));
   if (graph.trouble?.node === node.id) parts.push(...troubleParts(graph));
   parts.push(heading("Value ▸"), shown.value ? picture(node.value, "value")
     : html("p", { class: "muted" }, "Not computed yet: step on."), ...inTheRun(node, "value"));
   parts.push(...forward(graph, node, { reveal: shown.value }));
+  if (graph.kernels.length) return [...parts, ...withoutDerivatives(graph, node)];
   parts.push(...gradientParts(graph, node, shown));
   for (const other of legend(graph, node)) {
     const line = equation(symbol(other));
@@ -57,6 +59,18 @@ function inTheRun(node, key) {
   const before = node.before?.[key];
   if (!node.before || before === node[key]) return [];
   return [html("p", { class: "where", "data-before": "" }, `in the run: ${brief(before)}`)];
+}
+
+/** Operands and users of a gate of a compiled graph, in which derivatives are gates like others. */
+function withoutDerivatives(graph, node) {
+  const lists = [["Operands", node.operands.map((operand) => operand.node)],
+    ["Used by", node.consumers.map((edge) => edge.target)]];
+  return lists.filter(([, ids]) => ids.length).flatMap(([title, ids]) => [heading(title),
+    ...ids.map((id, i) => {
+      if (id === null) return html("p", {}, "constant ", brief(node.operands[i].value));
+      const other = graph.nodes[id];
+      return html("p", {}, nodeLink(other), " ", html("span", { class: "value" }, `▸ ${brief(other.value)}`));
+    })]);
 }
 
 function gradientParts(graph, node, shown) {
@@ -135,13 +149,15 @@ function troubleParts(graph) {
 export function overviewPanel(graph, state) {
   const parts = [html("h2", {}, graph.function)];
   if (graph.file) parts.push(html("p", { class: "where" }, `${graph.file}:${graph.line}`));
-  parts.push(html("p", {}, `${graph.nodes.length} nodes. Click one, or press n to go through both passes gate by gate; ? shows the keys.`));
-  if (!graph.backward) parts.push(html("p", { "data-reason": "" }, "Backward not run: pass upstream= in the form of the output."));
+  parts.push(html("p", {}, `${graph.nodes.length} nodes. Click one, or press n to go through ${graph.kernels.length ? "the run" : "both passes"} gate by gate; ? shows the keys.`));
+  parts.push(...kernelParts(graph, state, nodeLink));
+  if (!graph.backward && !graph.kernels.length) parts.push(html("p", { "data-reason": "" }, "Backward not run: pass upstream= in the form of the output."));
   if (graph.trouble) parts.push(html("p", {}, nodeLink(graph.nodes[graph.trouble.node])), ...troubleParts(graph));
-  parts.push(heading("Inputs"), listTable(["input", "value ▸", "gradient ◂"], graph.inputs.map((id) => {
+  parts.push(heading("Inputs"), listTable(["input", "value ▸", ...(graph.kernels.length ? [] : ["gradient ◂"])], graph.inputs.map((id) => {
     const node = graph.nodes[id];
     return html("tr", {}, html("td", { class: "text" }, nodeLink(node)),
-      html("td", { class: "value" }, `▸ ${brief(node.value)}`), gradientCell(node.upstream, true));
+      html("td", { class: "value" }, `▸ ${brief(node.value)}`),
+      graph.kernels.length ? null : gradientCell(node.upstream, true));
   })));
   parts.push(heading("Output"), ...graph.outputs.map((id, i) => {
     const value = html("span", { class: "value number" }, `▸ ${brief(graph.output_values[i])}`);

@@ -2,9 +2,9 @@
 
 const listeners = [];
 /** What makes an entry in the browser's history when it changes. */
-const LASTING = ["node", "other", "step", "collapsed", "what"];
+const LASTING = ["node", "other", "step", "collapsed", "kernel", "what"];
 
-export const state = { node: null, other: null, heat: false, collapsed: [], step: null, view: null, theme: null, what: "" };
+export const state = { node: null, other: null, heat: false, collapsed: [], kernel: null, step: null, view: null, theme: null, what: "" };
 /** What the last entry of the history was made for. */
 let told = { ...state };
 
@@ -39,11 +39,12 @@ function tell() {
   }
 }
 
-function fragmentOf({ node, other, heat, step, view, theme, collapsed, what }) {
+function fragmentOf({ node, other, kernel, heat, step, view, theme, collapsed, what }) {
   const parts = [];
   if (node !== null) parts.push(`node=${node}`);
   if (other !== null) parts.push(`other=${other}`);
   if (heat) parts.push("heat=1");
+  if (kernel !== null) parts.push(`kernel=${kernel}`);
   if (step !== null) parts.push(`step=${step}`);
   if (view !== null) parts.push(`view=${view.map((x) => Number(x.toPrecision(6))).join(",")}`);
   if (theme !== null) parts.push(`theme=${theme}`);
@@ -53,7 +54,7 @@ function fragmentOf({ node, other, heat, step, view, theme, collapsed, what }) {
 }
 
 /** The state of a fragment; what makes no sense for this graph is left out. */
-export function readFragment(fragment, { nodes, steps, blocks }) {
+export function readFragment(fragment, { nodes, steps, blocks, kernels }) {
   const given = new URLSearchParams(fragment.replace(/^#/, ""));
   const whole = (name, most) => {
     const text = given.get(name) ?? "";
@@ -65,6 +66,7 @@ export function readFragment(fragment, { nodes, steps, blocks }) {
     node: whole("node", nodes - 1),
     heat: given.get("heat") === "1",
     other: whole("other", nodes - 1),
+    kernel: whole("kernel", kernels - 1),
     step: whole("step", steps),
     view: view.length === 3 && view.every(Number.isFinite) && view[2] > 0 ? view : null,
     collapsed: (given.get("collapsed") ?? "").split(",")
