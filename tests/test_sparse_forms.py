@@ -139,6 +139,50 @@ def test_many_terms_are_written_out_once():
     assert J.nnz == 144 * 41  # all within four steps of the grid
 
 
+def placed(x, at):
+    """A matrix that is zero but for the sum of squares and a product in one row."""
+    y = np.zeros((3, 4)) * x[0]
+    y[at] = np.stack([np.sum(x**2), np.sum(A @ x[:4]), x[0], 0.0 * x[1]])
+    return y
+
+
+ROWS = {
+    "alone": lambda y: y,
+    "factor": lambda y: 2.0 * (np.arange(12.0).reshape(3, 4) * y),
+    "one factor": lambda y: y * np.array([[3.0]]),
+    "reshape": lambda y: np.reshape(y, (2, 6)).T,
+    "put": lambda y: np.concatenate([np.ones((1, 4)), y]),
+    "router": lambda y: np.where(np.arange(4) > 1, y, 0.0),
+    "sum": lambda y: np.sum(y, axis=0),
+    "broadcast": lambda y: y[:, None] + np.zeros((3, 2, 4)),
+    "take": lambda y: y[1:, ::-1],
+    "matrix": lambda y: y @ A.T,
+    "twice": lambda y: y + y[::-1],
+}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_few_rows_of_many_columns(name):
+    for at in (0, 1):
+        agrees(lambda x, at=at: ROWS[name](placed(x, at)), X)
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_an_arrow_takes_what_it_has(order):
+    def f(x):
+        return np.sum((x[:-1] ** 2 + x[-1] ** 2) ** 2)
+
+    n = 50_000
+    make, g = (tw.hessian, f) if order == 2 else (tw.jacobian, tw.grad(f))
+    found = make(g, form="sparse")(RNG.standard_normal(n))
+    assert found.nnz == 3 * n - 2
+    J = make(g, form="operator")(np.ones(n))
+    assert J.nbytes < 100 * n
+    row = J.T @ np.eye(1, n, n - 1)[0]
+    np.testing.assert_allclose(row[:-1], 8.0)
+    np.testing.assert_allclose((J @ np.ones(n))[-1], row.sum())
+
+
 def test_lazy_where_nothing_else_fits(monkeypatch):
     monkeypatch.setattr(tw.config, "dense_limit", 1000)
     x = RNG.standard_normal(40)

@@ -16,10 +16,11 @@ from thalweg.errors import SizeLimitError, TracingError
 from thalweg.graph.node import Node
 from thalweg.guards import depth
 from thalweg.jacobian.accumulate import accumulate
+from thalweg.jacobian.blocks import Entries, entries_of
 from thalweg.jacobian.index_map import columns_of
-from thalweg.jacobian.layout import Layout, data_of, layout_of
+from thalweg.jacobian.layout import Layout, arranged, data_of, layout_at, layout_of
 from thalweg.jacobian.operator import Jacobian, Lazy, csr_of
-from thalweg.jacobian.terms import Factor, Term, UnstructuredError
+from thalweg.jacobian.terms import Factor, ManyTermsError, Term, UnstructuredError
 from thalweg.optimise.stabilise import stable_forms
 from thalweg.tracing import Run, leave, run
 from thalweg.transforms.forward import forward
@@ -45,7 +46,9 @@ def _walk(traced: Run) -> _Walk:
     return _Walk(outputs, order, live, stable_forms(order, live))
 
 
-def _terms(traced: Run, walk: _Walk, as_graph: bool) -> dict[tuple[int, int], list[Term]]:
+def _terms(
+    traced: Run, walk: _Walk, as_graph: bool, write_out: bool = True
+) -> dict[tuple[int, int], list[Term]]:
     """The terms of each block.
 
     Raises
@@ -64,6 +67,7 @@ def _terms(traced: Run, walk: _Walk, as_graph: bool) -> dict[tuple[int, int], li
                 replacements=walk.replacements,
                 order=walk.order,
                 live=walk.live,
+                write_out=write_out,
             )
         )
         for k, out in enumerate(walk.outputs):
@@ -226,6 +230,41 @@ def _refuse_nested(traced: Run) -> None:
         )
 
 
+def _compiled_blocks(traced: Run, walk: _Walk) -> dict[tuple[int, int], tuple[Layout, Any]]:
+    """Of each block the places of its entries, and their numbers as a node.
+
+    Terms, where they stay a few; else batched blocks, where the graph has that form; else terms
+    with their sums written out.
+    """
+    pairs = {
+        (k, i): (out.size, x.size, block_dtype(out, x))
+        for k, out in enumerate(walk.outputs)
+        for i, x in enumerate(traced.inputs)
+    }
+    terms: Any = None
+    try:
+        terms = _terms(traced, walk, as_graph=True, write_out=False)
+    except ManyTermsError:
+        with contextlib.suppress(UnstructuredError):
+            blocks = entries_of(traced.inputs, walk.outputs, walk.order, as_graph=True)
+            return {at: _laid_out(blocks[at], *pair) for at, pair in pairs.items()}
+        terms = _terms(traced, walk, as_graph=True)
+    made = {}
+    for at, (m, n, dtype) in pairs.items():
+        layout = layout_of(terms[at], m, n)
+        made[at] = layout, data_of(terms[at], layout, dtype)
+    return made
+
+
+def _laid_out(entries: Sequence[Entries], m: int, n: int, dtype: Any) -> tuple[Layout, Any]:
+    if not entries:
+        return layout_of((), m, n), np.zeros(0, dtype)
+    rows = np.concatenate([part.rows for part in entries])
+    columns = np.concatenate([part.columns for part in entries])
+    layout = layout_at(rows, columns, m, n, bool(np.any(columns < 0)))
+    return layout, arranged(np.concatenate([part.values for part in entries]), layout, dtype)
+
+
 class _Plan(NamedTuple):
     """What stays the same when only values change: layouts of the blocks, and their tree."""
 
@@ -250,19 +289,14 @@ class _Entries:
     def _traced(self, args: Any, kwargs: Any) -> Any:
         function, f, argnums = self._asked
         traced = run(function, args, kwargs, argument_positions(argnums, args, f))
-        walk = _walk(traced)
         try:
-            blocks = _terms(traced, walk, as_graph=True)
+            found = _compiled_blocks(traced, _walk(traced))
         except UnstructuredError as error:
             self._why = str(error)
             raise
-        layouts, shapes, numbers = [], [], []
-        for k, out in enumerate(walk.outputs):
-            for i, x in enumerate(traced.inputs):
-                shapes.append((out.size, x.size))
-                layouts.append(layout_of(blocks[k, i], *shapes[-1]))
-                data = data_of(blocks[k, i], layouts[-1], block_dtype(out, x))
-                numbers.append((leave(data, True), leave(np.sum(data), True)))
+        numbers = [(leave(data, True), leave(np.sum(data), True)) for _, data in found.values()]
+        layouts = [layout for layout, _ in found.values()]
+        shapes = [(np.size(out), x.size) for out in traced.outputs for x in traced.inputs]
         rebuild = _rebuilding(traced, is_single(argnums))
         self._plans.append(_Plan(layouts, shapes, rebuild))
         return len(self._plans) - 1, numbers

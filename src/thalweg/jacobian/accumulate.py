@@ -17,7 +17,14 @@ import numpy as np
 from thalweg.graph.kinds import MatMulLeft, MatMulRight, Zero
 from thalweg.graph.node import Node
 from thalweg.jacobian.products import times
-from thalweg.jacobian.terms import Term, UnstructuredError, compact, start, summed
+from thalweg.jacobian.terms import (
+    ManyTermsError,
+    Term,
+    UnstructuredError,
+    compact,
+    start,
+    summed,
+)
 from thalweg.jacobian.zeros import support
 from thalweg.ops.structural import ITEM
 
@@ -36,11 +43,14 @@ def accumulate(
     replacements: Mapping[Node, Node],
     order: list[Node],
     live: set[Node],
+    write_out: bool = True,
 ) -> list[list[Term]]:
     """The terms of ∂output/∂x for each output; arguments as in `forward`.
 
     Raises
     ------
+    ManyTermsError
+        Where sums would have to be written out on the way, unless `write_out`.
     UnstructuredError
         Where the structure is not known, or costs more than it saves.
     """
@@ -48,14 +58,18 @@ def accumulate(
     with np.errstate(all="ignore"):
         for node in order:
             if node in live and node not in known:
-                found = _of_node(replacements.get(node, node), known, as_graph, x.size)
+                found = _of_node(replacements.get(node, node), known, as_graph, x.size, write_out)
                 if found:
                     known[node] = found
     return [known.get(node, []) for node in outputs]
 
 
 def _of_node(
-    node: Node, known: Mapping[Node, list[Term]], as_graph: bool, columns: int
+    node: Node,
+    known: Mapping[Node, list[Term]],
+    as_graph: bool,
+    columns: int,
+    write_out: bool,
 ) -> list[Term]:
     varying = [
         (i, known[operand])
@@ -85,5 +99,7 @@ def _of_node(
     if len(terms) > 1:
         terms = summed(terms)
     if len(terms) > _MOST_TERMS or any(len(term.shape) > _MOST_AXES for term in terms):
+        if not write_out:
+            raise ManyTermsError(f"{len(terms)} terms")
         terms = compact(terms, node.shape, columns)
     return terms

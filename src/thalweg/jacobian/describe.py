@@ -83,6 +83,11 @@ def _joined(term: Term, axes: _Axes) -> tuple[bool, int]:
 
 
 def _of_term(term: Term, m: int, n: int) -> Structure:
+    if term.rows is not None:
+        count = term.rows.size
+        inner = _of_term(term._replace(rows=None), count, n)
+        where = "one row" if count == 1 else f"{count:,} rows"
+        return Structure("rows", f"{where} of {m:,}: {inner.text}")
     axes = _axes(term)
     size = f"{m:,} × {n:,}"
     varying: set[int] = set().union(*_varying(term)) if term.factors else set()

@@ -80,7 +80,11 @@ class IndexMap(NamedTuple):
             return False
         if self.base is not None and other.base is not None:
             return self._steps() == other._steps()
-        return self.array is other.array or np.array_equal(self.numbers(), other.numbers())
+        if self.array is other.array:
+            return True
+        mine, others = self.numbers(), other.numbers()
+        some = tuple(slice(None, None, max(1, n // 8)) for n in self.shape)  # mostly they tell
+        return np.array_equal(mine[some], others[some]) and np.array_equal(mine, others)
 
     def _steps(self) -> Any:
         if self.array.size == 0:

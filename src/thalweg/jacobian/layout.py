@@ -12,7 +12,7 @@ from thalweg.jacobian.terms import Term, flat_entries
 from thalweg.ops.index import add_at, getitem
 from thalweg.ops.shape import astype
 
-__all__ = ["Layout", "data_of", "layout_of"]
+__all__ = ["Layout", "arranged", "data_of", "layout_at", "layout_of"]
 
 
 class Layout(NamedTuple):
@@ -49,16 +49,21 @@ def layout_of(terms: Sequence[Term], m: int, n: int) -> Layout:
     UnstructuredError
         If too many entries would have to be written out.
     """
+    if not terms:
+        return layout_at(np.zeros(0, np.intp), np.zeros(0, np.intp), m, n)
+    found = [flat_entries(term._replace(scale=1.0, factors=())) for term in terms]
+    rows = np.concatenate([r.reshape(-1) for r, _, _ in found])
+    columns = np.concatenate([c.reshape(-1) for _, c, _ in found])
+    has_holes = any(term.columns.has_holes or term.supports for term in terms)
+    return layout_at(rows, columns, m, n, has_holes)
+
+
+def layout_at(rows: Any, columns: Any, m: int, n: int, has_holes: bool = False) -> Layout:
+    """The layout of entries in these places; where there may be holes, a column of −1 is one."""
     kept: Any = None
-    if terms:
-        found = [flat_entries(term._replace(scale=1.0, factors=())) for term in terms]
-        rows = np.concatenate([r.reshape(-1) for r, _, _ in found])
-        columns = np.concatenate([c.reshape(-1) for _, c, _ in found])
-        if any(term.columns.has_holes or term.supports for term in terms):
-            kept = np.flatnonzero(columns >= 0)
-            rows, columns = rows[kept], columns[kept]
-    else:
-        rows = columns = np.zeros(0, np.intp)
+    if has_holes:
+        kept = np.flatnonzero(columns >= 0)
+        rows, columns = rows[kept], columns[kept]
     keys = rows * n + columns
     order = places = None
     if keys.size and not np.all(keys[1:] > keys[:-1]):
@@ -90,6 +95,11 @@ def data_of(terms: Sequence[Term], layout: Layout, dtype: Any) -> Any:
         values = flat_entries(term)[2]
         parts.append(np.reshape(values, (math.prod(values.shape),)))
     flat: Any = np.concatenate(parts) if len(parts) > 1 else parts[0]
+    return arranged(flat, layout, dtype)
+
+
+def arranged(flat: Any, layout: Layout, dtype: Any) -> Any:
+    """The data from the values of all entries in order."""
     if layout.kept is not None:
         flat = getitem(flat, (layout.kept,))
     if layout.order is not None:

@@ -121,6 +121,7 @@ class Jacobian(LinearOperator):  # type: ignore[misc]
             for array in (
                 *(f.values for f in term.factors),
                 *((term.columns.array,) if term.columns.base is None else ()),
+                *(() if term.rows is None else (term.rows,)),
             )
         }
         return sum(held.values())
@@ -255,7 +256,11 @@ class Jacobian(LinearOperator):  # type: ignore[misc]
         total = np.zeros((self.shape[0], v.shape[1]), np.result_type(self.dtype, v.dtype))
         with np.errstate(all="ignore"):
             for term in self._terms:
-                total += _push(term, v)
+                pushed = _push(term, v)
+                if term.rows is None:
+                    total += pushed
+                else:
+                    total[term.rows.reshape(-1)] += pushed
         return total
 
     def _matvec(self, v: Any) -> Any:
@@ -275,6 +280,19 @@ class Jacobian(LinearOperator):  # type: ignore[misc]
 
     def _rmatvec(self, u: Any) -> Any:
         return self._rmatmat(np.reshape(u, (-1, 1)))[:, 0]
+
+
+def _same_places(a: Term, b: Term) -> bool:
+    """Whether the entries of both stand in the same places."""
+    if a.extra != b.extra or not a.columns.equals(b.columns):
+        return False
+    if len(a.supports) != len(b.supports):
+        return False
+    if not all(map(np.array_equal, a.supports, b.supports)):
+        return False
+    return a.rows is b.rows or (
+        a.rows is not None and b.rows is not None and np.array_equal(a.rows, b.rows)
+    )
 
 
 def _followed(term: Term) -> tuple[list[int], Any]:
@@ -315,7 +333,8 @@ def _pull(term: Term, u: Any, total: Any) -> None:
     """total += termᵀ @ u for an array of columns."""
     axes, columns = _followed(term)
     width, ndim = u.shape[1], len(term.shape)
-    given = np.reshape(u, (*term.out_shape, width))
+    given = u if term.rows is None else u[term.rows]
+    given = np.reshape(given, (*term.out_shape, width))
     rows = [i for i in range(term.extra, ndim) if term.shape[i] != 1]
     given = np.reshape(given, [*(term.shape[i] for i in rows), width])
     made = network(term, [*axes, ndim], [(given, [*rows, ndim])])
@@ -330,13 +349,3 @@ def _pull(term: Term, u: Any, total: Any) -> None:
         there = numbers >= 0
         numbers, made = numbers[there], made[there]
     np.add.at(total, numbers.reshape(-1), made.reshape(-1, width))
-
-
-def _same_places(a: Term, b: Term) -> bool:
-    """Whether the entries of both stand in the same places."""
-    return (
-        a.extra == b.extra
-        and a.columns.equals(b.columns)
-        and len(a.supports) == len(b.supports)
-        and all(map(np.array_equal, a.supports, b.supports))
-    )

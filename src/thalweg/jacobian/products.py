@@ -37,8 +37,14 @@ from thalweg.graph.kinds import (
     Zero,
 )
 from thalweg.graph.node import Node
-from thalweg.jacobian.index_map import IndexMap
-from thalweg.jacobian.terms import Factor, Term, UnstructuredError
+from thalweg.jacobian.terms import (
+    Factor,
+    Term,
+    UnstructuredError,
+    gathered,
+    reindexed,
+    with_all_rows,
+)
 from thalweg.ops.index import getitem
 
 __all__ = ["times"]
@@ -57,6 +63,11 @@ def times(kind: Kind, term: Term, x: Any, out: Any, support: Any = None) -> list
     if type(kind) is Chain:
         inner = times(kind.inner, term, x, kind.between)
         return [made for part in inner for made in times(kind.outer, part, kind.between, out)]
+    if term.rows is not None:
+        kept = _with_rows(kind, term, x, out)
+        if kept is not None:
+            return [kept]
+        term = with_all_rows(term, x.shape)
     if support is not None and isinstance(kind, (MatMulLeft, MatMulRight)):
         made: Any = _matmul(kind.matrix, term, x, out, isinstance(kind, MatMulLeft), support)
     else:
@@ -260,41 +271,11 @@ def _rank1(kind: DiagMinusRank1, term: Term, x: Any, out: Any) -> list[Term]:
 # ---- reindexing ---------------------------------------------------------------------------
 
 
-def _varies(values: Any, extra: int) -> bool:
-    """Whether a factor varies along the axes of the result."""
-    return any(n != 1 for n in values.shape[extra:])
-
-
-def _reindexed(term: Term, shape: tuple[int, ...], change: Any, columns: Any) -> Term:
-    """`change` for values with all axes of x, `columns` for the column numbers."""
-    e = term.extra
-
-    def changed(values: Any) -> Any:
-        front = values.shape[:e]
-        if _varies(values, e):
-            return change(np.broadcast_to(values, (*front, *term.out_shape)), e)
-        return np.reshape(values, front + (1,) * len(shape))
-
-    factors = tuple(Factor(changed(values), routed) for values, routed in term.factors)
-    supports = tuple(map(changed, term.supports))
-    if term.columns.array.size and not any(
-        term.columns.varies(i) for i in range(e, len(term.shape))
-    ):
-        one: Any = (..., *[slice(0, 1)] * (len(term.shape) - e))
-        front, ones = term.shape[:e], (1,) * len(shape)
-        made = term.columns.viewed(
-            lambda a: np.broadcast_to(a[one].reshape((*front, *ones)), (*front, *shape))
-        )
-    else:
-        made = columns(term.columns)
-    return Term(made, e, term.scale, factors, supports)
-
-
 def _reshape(kind: Reshape, term: Term, x: Any, out: Any) -> Term:
     def change(a: Any, e: int) -> Any:
         return np.reshape(a, (*a.shape[:e], *out.shape))
 
-    return _reindexed(term, out.shape, change, lambda c: c.viewed(lambda a: change(a, term.extra)))
+    return reindexed(term, out.shape, change, lambda c: c.viewed(lambda a: change(a, term.extra)))
 
 
 def _transpose(kind: Transpose, term: Term, x: Any, out: Any) -> Term:
@@ -327,39 +308,73 @@ def _take(kind: Take, term: Term, x: Any, out: Any) -> Term:
         def select(a: Any, e: int) -> Any:
             return getitem(a, (*(slice(None),) * e, *index))
 
-        return _reindexed(
+        return reindexed(
             term, out.shape, select, lambda c: c.viewed(lambda a: select(a, term.extra))
         )
     places = _places(x.shape)[index]
-    return _gathered(term, places, out.shape)
+    return gathered(term, places, out.shape)
 
 
-def _gathered(term: Term, places: Any, shape: tuple[int, ...]) -> Term:
-    """Entry i of the result is entry places[i] of the operand; none where it is negative."""
-    holes = bool((places < 0).any())
-    safe = np.maximum(places, 0) if holes else places
-
-    def gather(a: Any, e: int) -> Any:
-        flat = np.reshape(a, (*a.shape[:e], math.prod(a.shape[e:])))
-        return getitem(flat, (*(slice(None),) * e, safe))
-
-    made = _reindexed(
-        term, shape, gather, lambda c: IndexMap(gather(c.numbers(), term.extra), None)
-    )
-    if holes:
-        numbers = np.where(places < 0, -1, made.columns.numbers())
-        made = made._replace(columns=IndexMap(numbers, None))
-    return made
-
-
-def _put(kind: Put, term: Term, x: Any, out: Any) -> Term:
+def _owner(kind: Put, x: Any, out: Any) -> Any:
+    """Which entry of the operand each entry of the result is; −1 where it is none."""
     _check_static(kind.index)
     owner = np.full(out.shape, -1)
     owner[kind.index] = _places(x.shape)
-    return _gathered(term, owner, out.shape)
+    return owner
+
+
+def _inverse(owner: Any, size: int) -> Any:
+    """Where each of the operand's entries is put; None if one is put twice or nowhere."""
+    filled = np.flatnonzero(owner >= 0)
+    if filled.size != size:
+        return None
+    rows = np.full(size, -1)
+    rows[owner.reshape(-1)[filled]] = filled
+    return rows if rows.min(initial=0) >= 0 else None
+
+
+def _put(kind: Put, term: Term, x: Any, out: Any) -> Term:
+    owner = _owner(kind, x, out)
+    if term.extra and owner.size > math.prod(x.shape):
+        rows = _inverse(owner, math.prod(x.shape))
+        if rows is not None:  # a few rows of many columns: the others are not worth a number
+            return term._replace(rows=rows.reshape(x.shape))
+    return gathered(term, owner, out.shape)
+
+
+# ---- terms of some rows ---------------------------------------------------------------------
+
+
+def _with_rows(kind: Kind, term: Term, x: Any, out: Any) -> Term | None:
+    """kind · term for a term of some rows, where these stay so; else None."""
+    rows, form = term.rows, type(kind)
+    if x.shape == out.shape and form in _FACTORS:
+        values = _FACTORS[form](kind)
+        if math.prod(getattr(values, "shape", ())) != 1:
+            whole = np.reshape(np.broadcast_to(values, out.shape), (math.prod(out.shape),))
+            values = getitem(whole, (rows,))
+        elif getattr(values, "shape", ()):
+            values = np.reshape(values, ())
+        return _scaled(term, values, form is Router)
+    if form is Reshape:
+        return term
+    moved = None
+    if type(kind) is Transpose:
+        moved = _inverse(np.transpose(_places(x.shape), kind.axes), math.prod(x.shape))
+    elif type(kind) is Put:
+        moved = _inverse(_owner(kind, x, out), math.prod(x.shape))
+    return None if moved is None else term._replace(rows=moved[rows])
 
 
 # ---- the table ----------------------------------------------------------------------------
+
+#: The factor that a kind between ends of one shape multiplies each entry by.
+_FACTORS: dict[type, Callable[[Any], Any]] = {
+    Identity: lambda kind: 1.0,
+    Scale: lambda kind: kind.factor,
+    Diagonal: lambda kind: kind.entries,
+    Router: lambda kind: kind.entries,
+}
 
 
 def _no_rule(kind: Any, term: Term, x: Any, out: Any) -> Term:

@@ -11,7 +11,8 @@ gather, a shift, one diagonal of a stencil. An extra axis that the columns follo
 they do not vary with the row: dense. Factors that do not vary along an axis common to rows and
 columns: a Kronecker product with the identity. No factor that varies with row and column both: low
 rank. An extra axis along which the columns do not vary is the inner index of a product that has not
-been carried out: a lazy product. So products and sums of forms are views, and numbers are only
+been carried out: a lazy product. Where only a few rows have entries, and many (an arrow's head),
+`rows` says which they are. So products and sums of forms are views, and numbers are only
 made where they are asked for.
 """
 
@@ -31,14 +32,18 @@ from thalweg.ops.index import add_at, getitem
 
 __all__ = [
     "Factor",
+    "ManyTermsError",
     "Term",
     "UnstructuredError",
     "compact",
     "dense_values",
     "flat_entries",
+    "gathered",
     "product",
+    "reindexed",
     "start",
     "summed",
+    "with_all_rows",
     "without_inner",
 ]
 
@@ -48,6 +53,10 @@ _MOST_ENTRIES = 50_000_000
 
 class UnstructuredError(UserError):
     """The structure is not known, or costs more than it saves; never leaves the package."""
+
+
+class ManyTermsError(UnstructuredError):
+    """Sums would have to be written out on the way."""
 
 
 class Factor(NamedTuple):
@@ -74,6 +83,9 @@ class Term(NamedTuple):
     supports : tuple of bool arrays
         Like factors: an entry is there where all of them are true; a sum over inner axes where one
         of its entries is.
+    rows : array or None
+        Of the shape of the last axes: the entries of the result, in C order, that these are; the
+        others are zero. None: the last axes are the result's.
     """
 
     columns: IndexMap
@@ -81,6 +93,7 @@ class Term(NamedTuple):
     scale: Any = 1.0
     factors: tuple[Factor, ...] = ()
     supports: tuple[Any, ...] = ()
+    rows: Any = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -124,6 +137,58 @@ def _plain(value: Any) -> Any:
     return np.broadcast_to(np.int8(0), getattr(value, "shape", ()))
 
 
+def gathered(term: Term, places: Any, shape: tuple[int, ...]) -> Term:
+    """Entry i of the result is entry places[i] of the operand; none where it is negative."""
+    holes = bool((places < 0).any())
+    safe = np.maximum(places, 0) if holes else places
+
+    def gather(a: Any, e: int) -> Any:
+        flat = np.reshape(a, (*a.shape[:e], math.prod(a.shape[e:])))
+        return getitem(flat, (*(slice(None),) * e, safe))
+
+    made = reindexed(term, shape, gather, lambda c: IndexMap(gather(c.numbers(), term.extra), None))
+    if holes:
+        numbers = np.where(places < 0, -1, made.columns.numbers())
+        made = made._replace(columns=IndexMap(numbers, None))
+    return made
+
+
+def reindexed(term: Term, shape: tuple[int, ...], change: Any, columns: Any) -> Term:
+    """`change` for values with all axes of x, `columns` for the column numbers."""
+    e = term.extra
+
+    def changed(values: Any) -> Any:
+        front = values.shape[:e]
+        if any(n != 1 for n in values.shape[e:]):
+            return change(np.broadcast_to(values, (*front, *term.out_shape)), e)
+        return np.reshape(values, front + (1,) * len(shape))
+
+    factors = tuple(Factor(changed(values), routed) for values, routed in term.factors)
+    supports = tuple(map(changed, term.supports))
+    if term.columns.array.size and not any(
+        term.columns.varies(i) for i in range(e, len(term.shape))
+    ):
+        one: Any = (..., *[slice(0, 1)] * (len(term.shape) - e))
+        front, ones = term.shape[:e], (1,) * len(shape)
+        made = term.columns.viewed(
+            lambda a: np.broadcast_to(a[one].reshape((*front, *ones)), (*front, *shape))
+        )
+    else:
+        made = columns(term.columns)
+    return Term(made, e, term.scale, factors, supports)
+
+
+def with_all_rows(term: Term, shape: tuple[int, ...]) -> Term:
+    """The same term with the axes of the result."""
+    if term.rows is None:
+        return term
+    if math.prod(shape) * math.prod(term.shape[: term.extra]) > _MOST_ENTRIES:
+        raise UnstructuredError(f"{term.rows.size:,} rows of {math.prod(shape):,}")
+    places = np.full(math.prod(shape), -1)
+    places[term.rows.reshape(-1)] = np.arange(term.rows.size)
+    return gathered(term._replace(rows=None), places.reshape(shape), shape)
+
+
 def entries(term: Term) -> int:
     """How many entries it would have written out, inner axes summed."""
     return math.prod(n for i, n in enumerate(term.shape) if i not in set(term.inner))
@@ -140,7 +205,7 @@ def without_inner(term: Term) -> Term:
     value = network(term, kept, ())
     factor = Factor(np.reshape(value, [_size_along(term, i) for i in kept]))
     there = _contracted_supports(term, kept) if term.supports else ()
-    return Term(columns, term.extra - len(inner), 1.0, (factor,), there)
+    return Term(columns, term.extra - len(inner), 1.0, (factor,), there, term.rows)
 
 
 def _contracted_supports(term: Term, kept: Sequence[int]) -> tuple[Any, ...]:
@@ -197,7 +262,8 @@ def flat_entries(term: Term) -> tuple[Any, Any, Any]:
     if math.prod(term.shape) > _MOST_ENTRIES:
         raise UnstructuredError(f"{math.prod(term.shape):,} entries would have to be written out")
     out = term.out_shape
-    rows = np.broadcast_to(np.arange(math.prod(out)).reshape(out), term.shape)
+    own = np.arange(math.prod(out)).reshape(out) if term.rows is None else term.rows
+    rows = np.broadcast_to(own, term.shape)
     columns = term.columns.numbers()
     for there in term.supports:
         columns = np.where(there, columns, -1)
@@ -271,6 +337,8 @@ def _together(a: Term, b: Term) -> Term | None:
     """a + b as one term, if their columns agree and it makes no more numbers than they have."""
     if a.extra or b.extra or a.supports or b.supports or a.shape != b.shape:
         return None
+    if a.rows is not None or b.rows is not None:
+        return None
     if a.columns.equals(b.columns):
         if not a.factors and not b.factors:
             return a._replace(scale=a.scale + b.scale)
@@ -299,6 +367,7 @@ def _filled(term: Term, numbers: Any) -> Any:
 def compact(terms: list[Term], shape: tuple[int, ...], n: int) -> list[Term]:
     """The same sum as one term whose rows have each column once, or as a dense one."""
     size = math.prod(shape)
+    terms = [with_all_rows(term, shape) for term in terms]
     total = sum(entries(term) for term in terms)
     if total > _MOST_ENTRIES:
         raise UnstructuredError(f"{total:,} entries in {len(terms)} terms")
