@@ -55,17 +55,17 @@ def test_with_the_exact_posterior_every_draw_gives_the_likelihood():
     model, truth = linear()
     x = truth.rvs(20, random_state=0)
     wanted = truth.logpdf(x)
-    weights = model.log_weights(x, KEY, 7)
+    weights = model.log_weights(x, 7, key=KEY)
     np.testing.assert_allclose(weights, np.tile(wanted, (7, 1)), rtol=1e-12)
     np.testing.assert_allclose(model.bound(x, 3), wanted, rtol=1e-12)
-    mean_of_many = model.elbo(x, KEY, samples=20_000)
+    mean_of_many = model.elbo(x, key=KEY, samples=20_000)
     np.testing.assert_allclose(mean_of_many, wanted, atol=0.05)
 
 
 def test_the_bounds_are_in_order():
     model, truth = linear(std=2.0)
     x = truth.rvs(200, random_state=1)
-    values = [float(np.mean(model.elbo(x, KEY, samples=500)))]
+    values = [float(np.mean(model.elbo(x, key=KEY, samples=500)))]
     values += [float(np.mean(model.bound(x, k))) for k in (1, 5, 5000)]
     assert values[1] == pytest.approx(values[0], abs=0.15)  # one draw: the ELBO, with more noise
     assert values[0] + 0.5 < values[2] < values[3] - 0.05
@@ -102,10 +102,10 @@ def test_gradients_and_compiled(head):
     model = VAE.create(0, head, 2, (3,), activation=np.tanh)
 
     def loss(model):
-        return model.loss(BITS, KEY, samples=2, beta=0.5, free_bits=0.01)
+        return model.loss(BITS, key=KEY, samples=2, beta=0.5, free_bits=0.01)
 
     def importance(model):
-        return -np.mean(logsumexp(model.log_weights(BITS, KEY, 3), axis=0))
+        return -np.mean(logsumexp(model.log_weights(BITS, 3, key=KEY), axis=0))
 
     for cost in (loss, importance):
         tw.check_grads(cost, (model,), order=1)
@@ -119,8 +119,8 @@ def test_gradients_and_compiled(head):
 def test_loss_is_minus_the_mean_elbo():
     model = small()
     for beta in (1.0, 0.25, np.array(2.0)):
-        wanted = -np.mean(model.elbo(BITS, KEY, samples=3, beta=beta))
-        assert model.loss(BITS, KEY, samples=3, beta=beta) == pytest.approx(wanted, rel=1e-12)
+        wanted = -np.mean(model.elbo(BITS, key=KEY, samples=3, beta=beta))
+        assert model.loss(BITS, key=KEY, samples=3, beta=beta) == pytest.approx(wanted, rel=1e-12)
 
 
 def test_below_its_free_bits_a_code_is_not_pushed_to_the_prior():
@@ -128,7 +128,7 @@ def test_below_its_free_bits_a_code_is_not_pushed_to_the_prior():
     free = float(np.max(np.mean(model.kl(BITS), axis=0))) + 0.1
 
     def cost(model, beta, free_bits):
-        return model.loss(BITS, KEY, beta=beta, free_bits=free_bits)
+        return model.loss(BITS, key=KEY, beta=beta, free_bits=free_bits)
 
     def slope(beta, free_bits):
         return tw.grad(cost)(model, beta, free_bits).encoder.layers[0].W
@@ -140,7 +140,7 @@ def test_below_its_free_bits_a_code_is_not_pushed_to_the_prior():
 
 def test_annealing_needs_one_record():
     model = VAE.create(0, heads.Bernoulli(event=(4,)), 2, (3,), dtype=np.float32)
-    value_of = tw.compile(lambda model, x, key, beta: model.loss(x, key, beta=beta))
+    value_of = tw.compile(lambda model, x, key, beta: model.loss(x, key=key, beta=beta))
     x = BITS.astype(np.float32)
     values = [value_of(model, x, KEY, np.array(beta)) for beta in (0.0, 0.5, 1.0)]
     assert len(value_of.records) == 1
@@ -191,7 +191,7 @@ def test_training_finds_the_principal_components():
 
     @tw.compile(inplace=(0, 1))
     def step(state, model, key):
-        return adam.update(state, tw.grad(VAE.loss)(model, x, key), model)
+        return adam.update(state, tw.grad(lambda m: m.loss(x, key=key))(model), model)
 
     for key in tw.random.split(KEY, 3000):
         state, model = step(state, model, key)
@@ -200,7 +200,24 @@ def test_training_finds_the_principal_components():
     best = scipy.stats.multivariate_normal(None, vectors * kept @ vectors.T).logpdf(x).mean()
     assert np.sum(values > sigma**2) == 2
     assert model.active_units(x).sum() == 2
-    assert model.elbo(x, KEY, samples=100).mean() == pytest.approx(best, abs=0.02)
+    assert model.elbo(x, key=KEY, samples=100).mean() == pytest.approx(best, abs=0.02)
+
+
+def test_through_fit():
+    """`tw.fit` hands a key of its own to each step, and the number of steps made to annealing."""
+    _, truth = linear()
+    x = truth.rvs(600, random_state=3)
+    model = VAE.create(0, heads.Gaussian(covariance="isotropic", event=(5,)), 2, (16,))
+
+    def annealed(model, x, *, key, step):
+        return model.loss(x, key=key, beta=np.minimum(step / 200, 1.0), free_bits=0.05)
+
+    for loss in (VAE.loss, annealed):
+        options = {"optimiser": tw.optim.Adam(0.01), "batch_size": 50, "epochs": 40}
+        found = tw.fit(model, loss, x[:500], validation=x[500:], **options)
+        assert found.history["validation"][-1] < -np.mean(truth.logpdf(x[500:])) + 0.4
+    again = tw.fit(model, loss, x[:500], validation=x[500:], **options)
+    assert again.history == found.history
 
 
 def test_shapes_and_settings_are_refused():

@@ -69,7 +69,7 @@ class _Trainer:
         self._seed, self._count = seed, 0
 
         def step(state: Any, vae: VAE, x: Any, key: Any) -> Any:
-            loss, slope = tw.value_and_grad(VAE.loss)(vae, x, key)
+            loss, slope = tw.value_and_grad(lambda vae: vae.loss(x, key=key))(vae)
             return (*adam.update(state, slope, vae), loss)
 
         self._step = tw.compile(step, inplace=(0, 1), threads=threads)
@@ -126,7 +126,7 @@ def main() -> None:
     start = time.perf_counter()
     bound = ours.vae.bound(x, args.draws, key=tw.random.key(_TEST_SEED))
     measuring = time.perf_counter() - start
-    elbo = ours.vae.elbo(x, tw.random.key(_TEST_SEED + 1))
+    elbo = ours.vae.elbo(x, key=tw.random.key(_TEST_SEED + 1))
     figures = {
         "seed": args.seed,
         "seed of the test set": _TEST_SEED,

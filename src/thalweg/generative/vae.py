@@ -56,11 +56,11 @@ class VAE:
     >>> from thalweg.generative import VAE
     >>> vae = VAE.create(0, heads.Bernoulli(event=(6,)), 2, (16,))
     >>> x = np.array([[1.0, 0, 1, 0, 1, 0], [0, 1, 0, 1, 0, 1]])
-    >>> vae.elbo(x, tw.random.key(0)).shape
+    >>> vae.elbo(x, key=tw.random.key(0)).shape
     (2,)
-    >>> bool(np.all(vae.bound(x, 1000) > vae.elbo(x, tw.random.key(0), samples=1000)))
+    >>> bool(np.all(vae.bound(x, 1000) > vae.elbo(x, key=tw.random.key(0), samples=1000)))
     True
-    >>> slope = tw.grad(lambda vae: vae.loss(x, tw.random.key(0)))(vae)
+    >>> slope = tw.grad(lambda vae: vae.loss(x, key=tw.random.key(0)))(vae)
     >>> slope.decoder.layers[0].W.shape
     (2, 16)
     """
@@ -127,7 +127,7 @@ class VAE:
         """KL(q(z|x) ‖ N(0, 1)) in nats of each row and each number of its code, in closed form."""
         return _kl(self.encode(x))
 
-    def elbo(self, x: Any, key: Any, *, samples: int = 1, beta: Any = 1.0) -> Any:
+    def elbo(self, x: Any, *, key: Any, samples: int = 1, beta: Any = 1.0) -> Any:
         """The evidence lower bound of each row: E log p(x|z) − β KL(q(z|x) ‖ N(0, 1)) ≤ log p(x).
 
         The expectation is a mean over reparameterised draws, z = mean + std · noise; the divergence
@@ -150,7 +150,7 @@ class VAE:
         return likelihood - _scalar(beta, divergence) * np.sum(divergence, axis=-1)
 
     def loss(
-        self, x: Any, key: Any, *, samples: int = 1, beta: Any = 1.0, free_bits: float = 0.0
+        self, x: Any, *, key: Any, samples: int = 1, beta: Any = 1.0, free_bits: float = 0.0
     ) -> Any:
         """What training lowers: minus the mean `elbo` of a batch.
 
@@ -179,7 +179,7 @@ class VAE:
             each = np.maximum(each, free_bits)
         return _scalar(beta, each) * np.sum(each) - np.mean(likelihood)
 
-    def log_weights(self, x: Any, key: Any, samples: int) -> Any:
+    def log_weights(self, x: Any, samples: int, *, key: Any) -> Any:
         """log p(x, z) − log q(z|x) of draws z ~ q(z|x), of shape (samples,) + batch.
 
         The mean of their exponentials estimates p(x) without bias. Minus the mean of

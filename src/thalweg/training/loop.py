@@ -23,7 +23,7 @@ from thalweg.training.step import TRAIN, VALIDATION, Options, answer, step, valu
 from thalweg.training.store import Checkpoints
 from thalweg.tree import tree_map, unflatten
 
-__all__ = ["fit"]
+__all__ = ["fit", "interrupts"]
 
 #: Bytes of parameters up to which a step writes into them. A larger model is written beside the old
 #: one, which stays whole where something is not finite, with no pass over it before the writing.
@@ -142,7 +142,7 @@ def fit(
             checkpoint if isinstance(checkpoint, Checkpoints) else Checkpoints(checkpoint), resume
         )
     done = (run.result.epochs, run.result.steps)
-    with Bar(progress, epochs, source.steps, done) as bar, _interrupts() as asked:
+    with Bar(progress, epochs, source.steps, done) as bar, interrupts() as asked:
         run.train(epochs, tuple(callbacks), bar, asked)
     return run.result
 
@@ -335,7 +335,7 @@ class _Run:
 
 
 @contextlib.contextmanager
-def _interrupts() -> Iterator[threading.Event]:
+def interrupts() -> Iterator[threading.Event]:
     """An event that Ctrl-C sets, so that a step is made whole; a second Ctrl-C is an error.
 
     Signals reach the main thread only: elsewhere the event is never set.
