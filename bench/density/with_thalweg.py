@@ -21,7 +21,7 @@ def model_of(problem: Problem) -> FVBN:
     if problem.network == "nade":
         return NADE.create(SEED, d, h, dtype=dtype)
     if problem.network == "made":
-        return MADE.create(SEED, d, (h,), dtype=dtype)
+        return MADE.create(SEED, d, (h,), direct=True, dtype=dtype)
     return fvsbn(SEED, d, dtype=dtype)
 
 

@@ -24,6 +24,19 @@ class Masked(nn.Linear):
         return functional.linear(x, self.weight * self.mask, self.bias)
 
 
+class Made(nn.Module):
+    """One hidden layer, and direct connections."""
+
+    def __init__(self, bits: Any, degrees: Any) -> None:
+        super().__init__()
+        self.first = Masked(degrees >= bits[:, None])
+        self.last = Masked(bits > degrees[:, None])
+        self.direct = Masked(bits > bits[:, None])
+
+    def forward(self, x: Any) -> Any:
+        return self.last(torch.relu(self.first(x))) + self.direct(x)
+
+
 class Nade(nn.Module):
     """The sums of the hidden units grow from bit to bit."""
 
@@ -52,9 +65,7 @@ def network(problem: Problem) -> nn.Module:
     if problem.network == "fvsbn":
         return Masked(bits > bits[:, None])
     degrees = 1 + np.arange(h) * (d - 1) // h
-    return nn.Sequential(
-        Masked(degrees >= bits[:, None]), nn.ReLU(), Masked(bits > degrees[:, None])
-    )
+    return Made(bits, degrees)
 
 
 def trained(problem: Problem, setting: Setting) -> Prepared:
