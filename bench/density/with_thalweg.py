@@ -30,39 +30,47 @@ def cost(model: FVBN, x: Any) -> Any:
     return np.mean(model.nll(x))
 
 
-def trained(problem: Problem, setting: Setting) -> Prepared:
-    """All epochs; the first one compiles."""
-    data = images()
-    steps = problem.epochs * len(data.train) // BATCH
-    optimiser = tw.optim.Adam(tw.optim.Cosine(problem.rate, steps))
-    model = model_of(problem)
-    state = optimiser.init(model)
+class Training:
+    """A network under training; the first epoch compiles."""
 
-    def step(state: Any, model: Any, x: Any) -> Any:
-        return optimiser.update(state, tw.grad(cost)(model, x), model)
+    def __init__(self, problem: Problem, setting: Setting) -> None:
+        self.data = images()
+        steps = problem.epochs * len(self.data.train) // BATCH
+        optimiser = tw.optim.Adam(tw.optim.Cosine(problem.rate, steps))
+        self.model = model_of(problem)
+        self.seconds: list[float] = []
+        self._state = optimiser.init(self.model)
 
-    compiled = tw.compile(step, inplace=(0, 1), backend=setting.backend, threads=setting.threads)
-    measured = tw.compile(cost, backend=setting.backend, threads=setting.threads)
-    seconds: list[float] = []
+        def step(state: Any, model: Any, x: Any) -> Any:
+            return optimiser.update(state, tw.grad(cost)(model, x), model)
 
-    def epoch() -> None:
-        nonlocal state, model
+        options = {"backend": setting.backend, "threads": setting.threads}
+        self._step = tw.compile(step, inplace=(0, 1), **options)
+        self._cost = tw.compile(cost, **options)
+
+    def epoch(self) -> None:
+        """One more."""
         began = time.perf_counter()
-        for x in batches(data.train, len(seconds)):
-            state, model = compiled(state, model, x)
-        seconds.append(time.perf_counter() - began)
+        for x in batches(self.data.train, len(self.seconds)):
+            self._state, self.model = self._step(self._state, self.model, x)
+        self.seconds.append(time.perf_counter() - began)
 
-    def nats(x: Any) -> str:
-        return (
-            f"{np.mean([measured(model, part) for part in x.reshape(-1, _ROWS, x.shape[1])]):.2f}"
-        )
+    def nats(self, x: Any) -> float:
+        """Of a row of `x`, on average."""
+        parts = x.reshape(-1, _ROWS, x.shape[1])
+        return float(np.mean([self._cost(self.model, part) for part in parts]))
 
-    def facts() -> dict[str, Any]:
+    def facts(self) -> dict[str, Any]:
+        """What it came to."""
         return {
-            "epochs": len(seconds),
-            "training": f"{sum(seconds) / 60:.1f} min",
-            "validation, nats": nats(data.validation),
-            "test, nats": nats(data.test),
+            "epochs": len(self.seconds),
+            "training": f"{sum(self.seconds) / 60:.1f} min",
+            "validation, nats": f"{self.nats(self.data.validation):.2f}",
+            "test, nats": f"{self.nats(self.data.test):.2f}",
         }
 
-    return Prepared(epoch, list, facts=facts)
+
+def trained(problem: Problem, setting: Setting) -> Prepared:
+    """For the driver: a turn is an epoch."""
+    training = Training(problem, setting)
+    return Prepared(training.epoch, list, facts=training.facts)
