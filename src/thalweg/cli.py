@@ -1,4 +1,4 @@
-"""The command ``thalweg``: explain, check, structure, lecture, fit."""
+"""The command ``thalweg``: explain, check, structure, playground, lecture, fit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 from rich.console import Console
 
-from thalweg.commands import check, explain, fit, lecture, structure
+from thalweg.commands import check, explain, fit, lecture, playground, structure
 from thalweg.errors import GradientCheckError, UserError
 
 __all__ = ["main"]
@@ -26,6 +26,7 @@ examples:
   thalweg explain "(x + y) * z" x=-2 y=5 z=-4
   thalweg check "sum(tanh(x) ** 2)" x="[0.2, 0.4]"
   thalweg structure "exp(x) / sum(exp(x))" x="[1, 2, 3]"
+  thalweg playground
   thalweg lecture --part 7
   thalweg fit iris.csv --target species
 
@@ -46,7 +47,7 @@ def parser() -> argparse.ArgumentParser:
         "--version", action="version", version=f"thalweg {metadata.version('thalweg')}"
     )
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (explain, check, structure, lecture, fit):
+    for module in (explain, check, structure, playground, lecture, fit):
         module.add(commands)
     return top
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 
-__all__ = ["at_least_zero", "character", "part", "positive", "positive_int", "seed"]
+__all__ = ["at_least_zero", "character", "part", "port", "positive", "positive_int", "seed"]
 
 
 def _number(text: str) -> float:
@@ -33,6 +33,13 @@ def part(text: str) -> float:
     """A number from 0 up to 1, without 1."""
     if not 0 <= (value := _number(text)) < 1:
         raise argparse.ArgumentTypeError(f"{text} is not in [0, 1)")
+    return value
+
+
+def port(text: str) -> int:
+    """A port, or 0 for a free one."""
+    if not 0 <= (value := int(text)) < 2**16:
+        raise argparse.ArgumentTypeError(f"{text} is not a port: 0 to {2**16 - 1}")
     return value
 
 

@@ -24,8 +24,10 @@ from thalweg.expression.grammar import (
     CONSTANTS,
     FUNCTIONS,
     HINTS,
+    LIMITS,
     MAX_LENGTH,
     METHODS,
+    Limits,
     Steps,
     free_names,
     refuse,
@@ -33,7 +35,16 @@ from thalweg.expression.grammar import (
 )
 from thalweg.expression.walk import Text, Walk
 
-__all__ = ["CONSTANTS", "FUNCTIONS", "METHODS", "Expression", "Function", "parse"]
+__all__ = [
+    "CONSTANTS",
+    "FUNCTIONS",
+    "LIMITS",
+    "METHODS",
+    "Expression",
+    "Function",
+    "Limits",
+    "parse",
+]
 
 _file_numbers = itertools.count(1)
 
@@ -58,15 +69,16 @@ class Expression:
     _steps: Steps
     _source: Text
 
-    def evaluate(self, values: Mapping[str, Any]) -> Any:
+    def evaluate(self, values: Mapping[str, Any], limits: Limits = LIMITS) -> Any:
         """Its value for these values of the variables (NumPy values or traced arrays).
 
         Raises
         ------
         ExpressionError
-            If a variable has no value, or NumPy refuses an operation; a caret shows the place.
+            If a variable has no value, NumPy refuses an operation, or a result could have more
+            entries than `limits` allow; a caret shows the place.
         """
-        walk = Walk(self._source, values)
+        walk = Walk(self._source, values, limits)
         result = None
         for name, tree in self._steps:
             result = walk.value(tree)
@@ -74,16 +86,17 @@ class Expression:
                 walk.values[name] = result
         return result
 
-    def function(self, names: Sequence[str] | None = None) -> Function:
+    def function(self, names: Sequence[str] | None = None, limits: Limits = LIMITS) -> Function:
         """A function of the variables in the order of `names` (default: their appearance)."""
-        return Function(self, tuple(names) if names is not None else self.variables)
+        return Function(self, tuple(names) if names is not None else self.variables, limits)
 
 
 class Function:
     """An expression as a function of its variables, called by position."""
 
-    def __init__(self, expression: Expression, names: tuple[str, ...]) -> None:
+    def __init__(self, expression: Expression, names: tuple[str, ...], limits: Limits) -> None:
         self.expression = expression
+        self.limits = limits
         self.names = names
         self.__name__ = expression.text  # what reports call the function
         self.__signature__ = inspect.Signature(
@@ -91,7 +104,7 @@ class Function:
         )
 
     def __call__(self, *values: Any) -> Any:
-        return self.expression.evaluate(dict(zip(self.names, values, strict=True)))
+        return self.expression.evaluate(dict(zip(self.names, values, strict=True)), self.limits)
 
 
 def parse(text: str) -> Expression:

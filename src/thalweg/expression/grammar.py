@@ -7,7 +7,7 @@ import difflib
 import math
 import operator
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
@@ -19,12 +19,12 @@ __all__ = [
     "CONSTANTS",
     "FUNCTIONS",
     "HINTS",
-    "MAX_ENTRIES",
+    "LIMITS",
     "MAX_FILE_BYTES",
     "MAX_LENGTH",
-    "MAX_TOTAL",
     "METHODS",
     "UNARY",
+    "Limits",
     "Steps",
     "free_names",
     "is_numpy",
@@ -33,13 +33,21 @@ __all__ = [
     "steps_of",
 ]
 
+
+class Limits(NamedTuple):
+    """How many entries one result may have, and all results together."""
+
+    entries: int
+    total: int
+
+
+LIMITS = Limits(10_000_000, 50_000_000)
+
 #: The parts of an expression in order: (name or None, expression).
 Steps = tuple[tuple[str | None, ast.expr], ...]
 
 MAX_LENGTH = 4_000
 MAX_DEPTH = 150
-MAX_ENTRIES = 10_000_000
-MAX_TOTAL = 50_000_000
 MAX_FILE_BYTES = 200_000_000
 _EXACT_INTEGER = 2**53
 

@@ -10,13 +10,17 @@ import numpy as np
 
 from thalweg.errors import DataError, ExpressionError
 from thalweg.expression import parse
-from thalweg.expression.grammar import FUNCTIONS, MAX_FILE_BYTES, MAX_LENGTH
+from thalweg.expression.grammar import FUNCTIONS, LIMITS, MAX_FILE_BYTES, MAX_LENGTH, Limits
 
 __all__ = ["parse_assignments"]
 
 
-def parse_assignments(texts: Sequence[str]) -> dict[str, Any]:
+def parse_assignments(
+    texts: Sequence[str], *, files: bool = True, limits: Limits = LIMITS
+) -> dict[str, Any]:
     """``["x=-2", "W=[[1, 2], [3, 4]]", "y=data.npy"]`` as names and floating NumPy values.
+
+    Without `files` no file is read; `limits` are those of `Expression.evaluate`.
 
     Raises
     ------
@@ -42,11 +46,12 @@ def parse_assignments(texts: Sequence[str]) -> dict[str, Any]:
             raise ExpressionError(f"{name!r} is the name of a function; choose another one")
         if name in values:
             raise ExpressionError(f"{name} has two values")
-        values[name] = _load(value) if value.endswith(".npy") else _number(name, value)
+        is_file = files and value.endswith(".npy")
+        values[name] = _load(value) if is_file else _number(name, value, limits)
     return values
 
 
-def _number(name: str, text: str) -> Any:
+def _number(name: str, text: str, limits: Limits) -> Any:
     if len(text) > MAX_LENGTH:
         raise ExpressionError(
             f"the value of {name} has {len(text):,} characters; at most {MAX_LENGTH:,} are "
@@ -57,7 +62,7 @@ def _number(name: str, text: str) -> Any:
         raise ExpressionError(
             f"the value of {name} must be a number, a list of numbers or a .npy file, not {text!r}"
         )
-    return _floating(expression.evaluate({}), f"the value of {name}", ExpressionError)
+    return _floating(expression.evaluate({}, limits), f"the value of {name}", ExpressionError)
 
 
 def _load(name: str) -> Any:

@@ -18,9 +18,8 @@ from thalweg.expression.grammar import (
     COMPARE,
     CONSTANTS,
     FUNCTIONS,
-    MAX_ENTRIES,
-    MAX_TOTAL,
     UNARY,
+    Limits,
     is_numpy,
     refuse_node,
 )
@@ -84,9 +83,10 @@ _SIZES: dict[Callable[..., Any], Callable[[list[Shape]], int]] = {
 class Walk:
     """One evaluation: the tree is walked, depth first, left to right."""
 
-    def __init__(self, text: Text, values: Mapping[str, Any]) -> None:
+    def __init__(self, text: Text, values: Mapping[str, Any], limits: Limits) -> None:
         self.text = text
         self.values = dict(values)
+        self.limits = limits
         self.total = 0
         self.latest = max(
             (x._node.sequence for x in values.values() if type(x) is Array), default=0
@@ -195,10 +195,10 @@ class Walk:
         """Refuse results that would not fit in memory, before they are computed."""
         entries = _SIZES.get(function, _broadcast_size)([_shape(x) for x in arguments])
         self.total += entries
-        if entries > MAX_ENTRIES or self.total > MAX_TOTAL:
-            what, limit = "the result", MAX_ENTRIES
-            if entries <= MAX_ENTRIES:
-                what, entries, limit = "all results together", self.total, MAX_TOTAL
+        if entries > self.limits.entries or self.total > self.limits.total:
+            what, limit = "the result", self.limits.entries
+            if entries <= limit:
+                what, entries, limit = "all results together", self.total, self.limits.total
             refuse_node(
                 self.text.line,
                 node,

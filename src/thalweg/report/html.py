@@ -22,7 +22,7 @@ from thalweg.report.page import page_data
 from thalweg.report.record import Record
 from thalweg.report.text import cut, one_line
 
-__all__ = ["fill", "frame", "hash_of", "page", "static"]
+__all__ = ["fill", "frame", "hash_of", "page", "script_of", "static"]
 
 _IMPORT = re.compile(r'^import \{[^}]*\} from "\./(\w+)\.js";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:async )?(?:function|const|class) )", re.MULTILINE)
@@ -42,7 +42,7 @@ def page(record: Record, limit: int | None = None) -> str:
     """
     # ASCII only: U+2028 and U+2029, which end lines in scripts, are escaped with all others.
     data = json.dumps(page_data(record, limit), separators=(",", ":"), allow_nan=False)
-    script, style = _script(), static("page.css")
+    script, style = script_of("main"), static("page.css")
     title = f"{cut(one_line(record.function), _TITLE)} - Thalweg"
     return fill(
         "page.html",
@@ -90,11 +90,11 @@ def static(name: str) -> str:
 
 
 @cache
-def _script() -> str:
-    """The modules of the page as one, each after those that it imports."""
+def script_of(entry: str) -> str:
+    """A module of `static/` and all that it imports as one, each after those that it needs."""
     texts: dict[str, str] = {}
     needs: dict[str, list[Any]] = {}
-    waiting = ["main"]
+    waiting = [entry]
     while waiting:
         name = waiting.pop()
         if name not in texts:
