@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from scipy import sparse
@@ -72,11 +74,38 @@ def test_kinds(kind):
     assert agrees(f, x).kind == kind
 
 
+BANDS = {
+    "tridiagonal": lambda x: np.gradient(x**2),
+    "pentadiagonal": lambda x: sum(np.pad(x, 2)[k : k + 9] ** 2 for k in range(5)),
+    "banded": lambda x: x[1:] * x[:-1],
+    "Toeplitz": lambda x: np.diff(x, n=2),
+    "circulant": lambda x: np.roll(x, 1) - 2 * x + np.roll(x, -1),
+    "sum of 2 index maps": lambda x: x[::-1] + x,  # no band
+}
+
+
+@pytest.mark.parametrize("kind", BANDS)
+def test_bands(kind):
+    J = agrees(BANDS[kind], np.linspace(0.5, 1.5, 9))
+    assert J.kind == kind
+    assert J.structure.text.startswith(kind)
+
+
+def test_widths_of_bands():
+    J = agrees(lambda x: np.lib.stride_tricks.sliding_window_view(x, 3) @ X[:3], X)
+    assert J.structure.text == "Toeplitz 3 × 5: 2 above, one number for each diagonal"
+
+
 def test_the_lecture_elementwise_function_is_diagonal():
     x = RNG.standard_normal((100, 4096))
     J = tw.jacobian(np.tanh, form="operator")(x)
     entries = 1 - np.tanh(x).ravel() ** 2
     v = RNG.standard_normal(x.size)
+    tracemalloc.start()
+    tw.jacobian(np.tanh, form="operator")(x)
+    extra = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert extra < 10e6
     assert (J.kind, J.nnz, J.nbytes) == ("diagonal", 409_600, 409_600 * 8)
     np.testing.assert_allclose(J @ v, entries * v, rtol=1e-12)
     np.testing.assert_allclose(J.T @ v, entries * v, rtol=1e-12)

@@ -79,3 +79,11 @@ def test_wide_characters_are_aligned():
     starts = {display_width(line[: line.index(gate)]) for line, gate in
               zip(lines[1:3], ("input", "input"), strict=True)}  # fmt: skip
     assert len(starts) == 1
+
+
+def test_what_structure_saves_is_told_where_it_saves():
+    x = np.ones((100, 4096))
+    told = render(tw.trace(lambda x: np.sum(np.tanh(x)), x).record, 160)
+    assert "diagonal 409600×409600" in told
+    assert "local Jacobians: held in 3.3 MB; dense they would take 1.3 TB" in told
+    assert "held in" not in render(tw.trace(lambda x: np.sum(np.tanh(x)), x[0, :4]).record, 160)

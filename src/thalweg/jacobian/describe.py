@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from thalweg.jacobian.bands import band_of
 from thalweg.jacobian.terms import Term
 
 __all__ = ["Structure", "describe"]
@@ -17,7 +18,7 @@ class Structure(NamedTuple):
     Attributes
     ----------
     kind : str
-        Such as ``"diagonal"``, ``"kronecker"``, ``"sum of 5 index maps"``.
+        Such as ``"diagonal"``, ``"kronecker"``, ``"tridiagonal"``, ``"sum of 5 index maps"``.
     text : str
         A sentence.
     parts : tuple of Structure
@@ -161,6 +162,10 @@ def _full(term: Term, axes: _Axes, size: str) -> Structure:
 
 _DIAGONALS = frozenset(("identity", "scale", "diagonal"))
 _ENTRIES = frozenset((*_DIAGONALS, "gather", "selection", "permutation"))
+#: What may be a band, as it is looked at entry by entry.
+_PERHAPS_BANDS = frozenset(("overlapping blocks", "dense"))
+#: Kinds that a sum is called after; of more only their number.
+_MOST_NAMES = 3
 
 
 def describe(terms: Sequence[Term], m: int, n: int, symmetric: bool = False) -> Structure:
@@ -169,10 +174,15 @@ def describe(terms: Sequence[Term], m: int, n: int, symmetric: bool = False) -> 
     size = f"{m:,} × {n:,}"
     if not parts:
         return Structure("zero", f"zero, {size}")
-    if len(parts) == 1:
+    band = None
+    kinds = [part.kind for part in parts]
+    if all(kind in _ENTRIES for kind in kinds) if len(parts) > 1 else kinds[0] in _PERHAPS_BANDS:
+        band = band_of(terms, m, n)
+    if band is not None:
+        found = Structure(band.kind, f"{band.kind} {size}: {band.text}", parts)
+    elif len(parts) == 1:
         found = parts[0]
     else:
-        kinds = [part.kind for part in parts]
         if all(kind in _ENTRIES for kind in kinds):
             name = f"sum of {len(parts)} index maps"
             text = f"{name}, {size}: at most {len(parts)} entries a row"
@@ -180,7 +190,10 @@ def describe(terms: Sequence[Term], m: int, n: int, symmetric: bool = False) -> 
             name = "diagonal + low rank"
             text = f"{name}, {size}"
         else:
+            names = list(dict.fromkeys(kinds))
             name = f"sum of {len(parts)}"
-            text = f"{name} terms, {size}: {', '.join(dict.fromkeys(kinds))}"
+            text = f"{name} terms, {size}: {', '.join(names)}"
+            if len(names) <= _MOST_NAMES:
+                name = " + ".join(names)
         found = Structure(name, text, parts)
     return found._replace(text=f"symmetric: {found.text}") if symmetric else found

@@ -272,6 +272,12 @@ class LocalJacobian:
         return _held(self.structure)
 
     @property
+    def dense_nbytes(self) -> int:
+        """Bytes of the matrix with all its zeros."""
+        m, n = self.shape
+        return m * n * int(np.result_type(dtype_of(self._x), dtype_of(self._out)).itemsize)
+
+    @property
     def entries(self) -> Any:
         """The numbers that are held (the diagonal, the matrix, the index, …), or None."""
         return self._numbers(self.structure)
@@ -320,7 +326,7 @@ class LocalJacobian:
         """
         m, n = self.shape
         dtype = np.result_type(dtype_of(self._x), dtype_of(self._out))
-        needed = m * n * dtype.itemsize
+        needed = self.dense_nbytes
         if needed > config.dense_limit:
             raise SizeLimitError(
                 f"the dense form of a local Jacobian of shape {m} × {n} would take "
@@ -364,8 +370,7 @@ class LocalJacobian:
         except SizeLimitError:
             nnz = "not counted"
         text = f"{self.kind} {m}×{n}, nnz {nnz}"
-        full = m * n * np.result_type(dtype_of(self._x), dtype_of(self._out)).itemsize
-        return f"{text}, {bytes_text(self.nbytes)} instead of {bytes_text(full)}"
+        return f"{text}, {bytes_text(self.nbytes)} instead of {bytes_text(self.dense_nbytes)}"
 
 
 def _fit(value: Any, end: Any, what: str, whose: str) -> Any:

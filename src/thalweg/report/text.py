@@ -13,7 +13,7 @@ import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from thalweg.jacobian.structure import LocalJacobian
+from thalweg.jacobian.structure import LocalJacobian, bytes_text
 from thalweg.report.numbers import SMALL, value_text
 from thalweg.report.record import GroupFound, KernelFound, Record, TraceEdge, TraceNode
 
@@ -61,6 +61,8 @@ _NOT_RUN = "-"
 #: Nodes that `print` shows; `Trace.to_text` shows as many as one asks for.
 LIMIT = 200
 _NO_TERMINAL = 160
+#: What dense Jacobians would take at least before anything is said about it.
+_MANY_BYTES = 10_000
 #: Columns for one member in the list of a group's members.
 _MEMBER = 40
 
@@ -196,6 +198,9 @@ def render(
     if not record.backward and not record.kernels:
         lines.append("backward not run: pass upstream= in the form of the output")
     lines += ["", *_layout(table(record, limit), width, paint or _plain)]
+    saved = _jacobians_text(record)
+    if saved:
+        lines += ["", saved]
     groups = record.groups if limit is None else record.groups[: limit // 10]
     for group in groups:
         lines += ["", group_text(group)]
@@ -206,6 +211,16 @@ def render(
     for note in record.notes:
         lines += ["", f"note: {note}"]
     return "\n".join(lines)
+
+
+def _jacobians_text(record: Record) -> str:
+    """What all local Jacobians take, and would as dense matrices, where that is another order."""
+    found = [edge.local for node in record.nodes for edge in node.inputs if edge.local is not None]
+    held = sum(local.nbytes for local in found)
+    dense = sum(local.dense_nbytes for local in found)
+    if dense < max(_MANY_BYTES, 10 * held):
+        return ""
+    return f"local Jacobians: held in {bytes_text(held)}; dense they would take {bytes_text(dense)}"
 
 
 def _terminal_width() -> int:
