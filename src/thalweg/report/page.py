@@ -23,6 +23,7 @@ from thalweg.report.program import program_data
 from thalweg.report.record import GroupFound, KernelFound, Record, TraceEdge, TraceNode
 from thalweg.report.text import display_width, one_line
 from thalweg.report.trouble import Symptom, symptoms
+from thalweg.report.units import OutputUnit, output_units
 
 __all__ = ["FORMAT", "VERSION", "page_data"]
 
@@ -73,6 +74,7 @@ def page_data(record: Record, limit: int | None = None) -> dict[str, Any]:
         "groups": [_group(group) for group in record.groups],
         "blocks": [_block(block) for block in blocks_of(record)],
         "kernels": [_kernel(kernel) for kernel in record.kernels],
+        "units": [_unit(unit) for unit in output_units(record)],
         "trouble": _trouble(record),
         "checked": record.errors is not None,
         "height": drawing.height,
@@ -187,6 +189,14 @@ def _group(group: GroupFound) -> dict[str, Any]:
         "local": None if group.local is None else number_text(group.local),
         "saved": [group.saved_forward, group.saved_backward],
     }
+
+
+def _unit(unit: OutputUnit) -> dict[str, Any]:
+    rows = [
+        {key: None if part is None else [number(x) for x in part] for key, part in row.items()}
+        for row in unit.rows
+    ]
+    return {"kind": unit.kind, "node": unit.node.index, "total": unit.total, "rows": rows}
 
 
 def _block(block: Block) -> dict[str, Any]:

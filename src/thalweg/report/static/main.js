@@ -228,6 +228,7 @@ for (const key of ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"]) actions[k
 document.addEventListener("keydown", (event) => {
   const inside = /** @type {Element} */ (event.target).closest("#panel, dialog, input, button");
   if (event.ctrlKey || event.metaKey || event.altKey || byId("keys").open) return;
+  if (inside?.matches("input[type=range]")) return;
   if (inside && (event.key === " " || (event.key.startsWith("Arrow") && inside.id === "panel"))) return;
   const action = actions[event.key];
   if (!action) return;

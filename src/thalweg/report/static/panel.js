@@ -9,6 +9,7 @@ import { localParts } from "./local.js";
 import { picture } from "./pictures.js";
 import { writtenOut } from "./terms.js";
 import { ailmentLines, ailmentList } from "./trouble.js";
+import { unitPanel } from "./units.js";
 
 function typeText(value) {
   if (value !== null && typeof value === "object" && "parts" in value) return `${value.parts.length} results`;
@@ -46,6 +47,7 @@ export function nodePanel(graph, node, shown, state) {
     line.append(" stands for ", nodeLink(other));
     parts.push(line);
   }
+  parts.push(...unitPanel(graph, node));
   if (node.operands.length) parts.push(heading("Operands: local and downstream gradients"), operandTable(graph, node, shown));
   for (const operand of node.operands) {
     if (operand.node !== null && operand.kind !== null) parts.push(...localParts(graph, node, operand));
@@ -163,7 +165,7 @@ export function overviewPanel(graph, state) {
     const value = html("span", { class: "value number" }, `▸ ${brief(graph.output_values[i])}`);
     return html("p", {}, ...(id === null ? [value, " depends on no input"] : [nodeLink(graph.nodes[id]), " ", value]));
   }));
-  parts.push(...ailmentList(graph), ...blockTree(graph, state));
+  parts.push(...unitPanel(graph), ...ailmentList(graph), ...blockTree(graph, state));
   if (graph.groups.length) {
     parts.push(heading("Could be one gate"));
     for (const group of graph.groups.slice(0, 20)) {
