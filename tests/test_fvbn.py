@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 import scipy.integrate
@@ -283,3 +285,18 @@ def test_wrong_settings_are_refused(make):
 def test_states_of_another_width_are_refused(model):
     with pytest.raises(ShapeError, match=r"\(…, 12\)"):
         model.log_prob(np.zeros((2, 11)))
+    with pytest.raises(DtypeError, match="real numbers"):
+        model.log_prob(np.zeros((2, 12), complex))
+
+
+def test_nan_is_seen():
+    x = np.array([[0.0, np.nan, 1.0]])
+    for model in (MADE.create(0, 3, (4,)), NADE.create(0, 3, 4)):
+        assert np.isnan(model.log_prob(x)).all()
+
+
+def test_they_are_shown_in_a_line_and_pickled():
+    for model in MODELS.values():
+        assert "\n" not in repr(model)
+        again = pickle.loads(pickle.dumps(model))
+        np.testing.assert_array_equal(again.log_prob(STATES[:5]), model.log_prob(STATES[:5]))

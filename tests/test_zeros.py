@@ -30,6 +30,7 @@ def test_layers_of_masked_matrices(depth):
 
     J = agrees(network, RNG.normal(size=6))
     assert np.array_equal(J.pattern.toarray(), paths(*MASKS[:depth]))
+    assert J.structure.text.endswith(", less its constant zeros")
     left = agrees(lambda x: WEIGHTS[1].T @ np.exp(WEIGHTS[0].T @ x), RNG.normal(size=6))
     assert np.array_equal(left.pattern.toarray(), paths(*MASKS[:2]))
 

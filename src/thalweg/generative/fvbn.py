@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from thalweg.array import Array
-from thalweg.errors import ShapeError, TracingError, UserError
+from thalweg.errors import DtypeError, ShapeError, TracingError, UserError
 from thalweg.heads.categorical import Categorical
 from thalweg.heads.distribution import Distribution
 from thalweg.heads.head import Head
@@ -60,9 +60,22 @@ class FVBN(ABC):
         """
 
     @property
+    @abstractmethod
+    def _n_hidden(self) -> tuple[int, ...]:
+        """Widths of the hidden layers."""
+
+    @property
     def n_variables(self) -> int:
         """D."""
         return len(self.orders[0])
+
+    def __repr__(self) -> str:
+        d, orders = self.n_variables, len(self.orders)
+        count = sum(int(np.size(leaf)) for leaf in flatten(self)[0])
+        return (
+            f"{type(self).__name__}({d} variables, hidden {self._n_hidden}, {self.head!r}, "
+            f"{orders} order{'s' * (orders > 1)}, {count} parameters)"
+        )
 
     def conditionals(self, x: Any, order: Any = 0) -> Distribution:
         """The distribution of every variable, given the variables of `x` before it.
@@ -153,6 +166,8 @@ class FVBN(ABC):
     def _states(self, x: Any) -> Any:
         """Rows as an array; bits and counts as numbers of the weights' dtype."""
         x = x if isinstance(x, Array) else np.asarray(x)
+        if x.dtype.kind not in "biuf":
+            raise DtypeError(f"{type(self).__name__}: states are real numbers, got {x.dtype}")
         if x.ndim == 0 or x.shape[-1] != self.n_variables:
             raise ShapeError(
                 f"{type(self).__name__}: states have shape (…, {self.n_variables}), got {x.shape}"

@@ -49,7 +49,7 @@ def _masks_of(order: tuple[int, ...], *sizes: Any) -> tuple[tuple[Any, ...], Any
     return _masks(np.argsort(order), *sizes)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class MADE(FVBN):
     """Masked autoencoder for distribution estimation: a tree of its weights.
 
@@ -80,6 +80,8 @@ class MADE(FVBN):
     1.0
     >>> tw.grad(lambda m: -np.mean(m.log_prob(states)))(model).biases[1].shape
     (3,)
+    >>> model
+    MADE(3 variables, hidden (8,), Bernoulli(event=()), 1 order, 59 parameters)
 
     Numbers instead of bits, each a mixture of two normal distributions:
 
@@ -162,12 +164,12 @@ class MADE(FVBN):
     def _dtype(self) -> np.dtype[Any]:
         return np.result_type(*self.weights)
 
+    @property
+    def _n_hidden(self) -> tuple[int, ...]:
+        return tuple(np.shape(w)[1] for w in self.weights[:-1])
+
     def _all_masks(self, order: Any) -> tuple[tuple[Any, ...], Any]:
-        sizes = (
-            tuple(np.shape(w)[1] for w in self.weights[:-1]),
-            _inputs(self.head),
-            self.head.n_features,
-        )
+        sizes = (self._n_hidden, _inputs(self.head), self.head.n_features)
         if isinstance(order, (int, np.integer)):
             return _masks_of(self.orders[order], *sizes)
         return _masks(np.argsort(order), *sizes)

@@ -32,7 +32,7 @@ def _block(a: Any, x: Any, W: Any, V: Any, b: Any) -> tuple[Any, Any]:
     return np.stack(logits, axis=1), a
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class NADE(FVBN):
     """Neural autoregressive distribution estimator, of bits: a tree of its weights.
 
@@ -117,6 +117,10 @@ class NADE(FVBN):
     @property
     def _dtype(self) -> np.dtype[Any]:
         return np.result_type(self.W, self.V, self.b, self.c)
+
+    @property
+    def _n_hidden(self) -> tuple[int, ...]:
+        return np.shape(self.c)
 
     def features(self, x: Any, order: Any = 0) -> Any:
         """Logits of every bit, of shape (…, D, 1).

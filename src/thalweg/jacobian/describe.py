@@ -89,6 +89,9 @@ def _of_term(term: Term, m: int, n: int) -> Structure:
         inner = _of_term(term._replace(rows=None), count, n)
         where = "one row" if count == 1 else f"{count:,} rows"
         return Structure("rows", f"{where} of {m:,}: {inner.text}")
+    if term.supports:
+        inner = _of_term(term._replace(supports=()), m, n)
+        return inner._replace(text=f"{inner.text}, less its constant zeros")
     axes = _axes(term)
     size = f"{m:,} × {n:,}"
     varying: set[int] = set().union(*_varying(term)) if term.factors else set()
