@@ -22,6 +22,7 @@ __all__ = ["WORKLOADS"]
 WORKLOADS = [
     *elementwise.WORKLOADS,
     *training.WORKLOADS,
+    *training.FIT,
     *scalars.WORKLOADS,
     *overhead.WORKLOADS,
     *adbench.WORKLOADS,

@@ -11,6 +11,7 @@ has gone in them.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import itertools
 from collections.abc import Callable, Sequence
@@ -25,6 +26,7 @@ __all__ = [
     "BETA1",
     "BETA2",
     "EPSILON",
+    "FIT",
     "GROWTH",
     "MOMENTUM",
     "RATES",
@@ -212,6 +214,21 @@ WORKLOADS = [
     _workload(name, widths, batch, activation, optimiser, bar)
     for name, widths, batch, activation, bar in _NETS
     for optimiser in RATES
+]
+
+FIT = [
+    dataclasses.replace(
+        workload,
+        name=f"fit-{workload.name}",
+        title=f"{workload.title}: through tw.fit, beside the step alone",
+        group="fit",
+        contenders={
+            "thalweg": "bench.training.with_thalweg:compiled",
+            "tw.fit": "bench.training.with_fit:fit",
+        },
+        bar="≤ 1.10 times the step" if workload.name.startswith("T1") else "",
+    )
+    for workload in WORKLOADS
 ]
 
 GROWTH = [

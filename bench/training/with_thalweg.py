@@ -25,7 +25,8 @@ def _relu(z: Any) -> Any:
     return np.maximum(z, 0)
 
 
-def _loss(problem: Problem) -> Callable[[Any, Any, Any], Any]:
+def loss_of(problem: Problem) -> Callable[[Any, Any, Any], Any]:
+    """``loss(parameters, x, y)`` of the problem's network."""
     activation = _relu if problem.activation == "relu" else np.tanh
 
     def cross_entropy(parameters: Any, x: Any, y: Any) -> Any:
@@ -40,7 +41,7 @@ def _loss(problem: Problem) -> Callable[[Any, Any, Any], Any]:
 
 
 def _momentum_step(problem: Problem) -> Callable[..., Any]:
-    gradient = tw.value_and_grad(_loss(problem))
+    gradient = tw.value_and_grad(loss_of(problem))
     rate = RATES["momentum"]
 
     def step(parameters: Any, velocity: Any, x: Any, y: Any) -> Any:
@@ -59,7 +60,7 @@ def _momentum_step(problem: Problem) -> Callable[..., Any]:
 
 
 def _adam_step(problem: Problem) -> Callable[..., Any]:
-    gradient = tw.value_and_grad(_loss(problem))
+    gradient = tw.value_and_grad(loss_of(problem))
     rate = RATES["adam"]
 
     def moved(p: Any, m: Any, v: Any, t: Any) -> Any:

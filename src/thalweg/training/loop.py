@@ -234,22 +234,26 @@ class _Run:
         """The rest of an epoch; False where Ctrl-C came."""
         result, step, options, sums = self.result, self._step, self._options, self._sums
         every = self._store.every if self._store else None
+        given: dict[str, Any] = {}
+        state, params, shown = self._state, result.model, bar.shown
         for rows, batch in self._source.epoch(result.epochs, self._batch):
             if asked.is_set():
                 return False
-            given = options(result.steps)
-            state, params, value, metrics, fine = step(self._state, result.model, given, *batch)
-            if not fine:
-                raise self._failed(float(value), batch, given)
-            self._state, result.model = state, params
+            if options.names:
+                given = options(result.steps)
+            state, params, value, metrics, fine = step(state, params, given, *batch)
             loss = float(value)
+            if not fine:
+                raise self._failed(loss, batch, given)
+            self._state, result.model = state, params
             sums[TRAIN] += loss * rows
-            for name, metric in metrics.items():
-                sums[name] = sums.get(name, 0.0) + float(metric) * rows
+            if metrics:
+                for name, metric in metrics.items():
+                    sums[name] = sums.get(name, 0.0) + float(metric) * rows
             self._rows += rows
             self._batch += 1
             result.steps += 1
-            if bar.shown:
+            if shown:
                 bar.step(result.epochs, self._batch, result.steps, loss, metrics)
             if every and result.steps % every == 0:
                 self._save()

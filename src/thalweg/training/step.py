@@ -42,7 +42,7 @@ class Options:
             parameters = inspect.signature(function).parameters
         except (TypeError, ValueError):  # a builtin: it takes nothing by keyword only
             parameters = {}  # type: ignore[assignment]
-        self._names = [
+        self.names = [
             name
             for name in _NAMES
             if name in parameters and parameters[name].kind is inspect.Parameter.KEYWORD_ONLY
@@ -56,12 +56,12 @@ class Options:
         In validation, the keys are those of the batches, in every epoch the same.
         """
         given: dict[str, Any] = {}
-        if "key" in self._names:
+        if "key" in self.names:
             base, number = (self._train, step) if batch is None else (self._held, batch)
             given["key"] = base + np.array([0, number], np.uint64)
-        if "step" in self._names:
+        if "step" in self.names:
             given["step"] = np.array(step)
-        if "train" in self._names:
+        if "train" in self.names:
             given["train"] = batch is None
         return given
 
