@@ -204,7 +204,15 @@ class _Pool2D(Layer):
 
     def _pooled(self, x: Any, reduce: Callable[..., Any]) -> Any:
         stride = self.window if self.stride is None else self.stride
-        return reduce(_windows(self, _images(self, x), self.window, stride), axis=(-2, -1))
+        x = _images(self, x)
+        seen = _windows(self, x, self.window, stride)
+        if stride != self.window:
+            return reduce(seen, axis=(-2, -1))
+        # No number is in two windows, so the gradient has nothing to add up.
+        (n, rows, columns, channels), (height, width) = seen.shape[:4], self.window
+        x = x[:, : rows * height, : columns * width]
+        tiles = np.reshape(x, (n, rows, height, columns, width, channels))
+        return reduce(tiles, axis=(2, 4))
 
 
 @dataclass(frozen=True, repr=False)
