@@ -229,7 +229,7 @@ def test_a_new_run_does_not_mix_with_an_old_one(tmp_path):
     run(checkpoint=tmp_path)
     with pytest.raises(tw.errors.DataError, match="earlier run"):
         run(checkpoint=tmp_path)
-    with pytest.raises(tw.errors.DataError, match="'seed': 5"):
+    with pytest.raises(tw.errors.DataError, match="seed: 5 there, 6 here"):
         run(checkpoint=tmp_path, resume=True, seed=6)
     with pytest.raises(tw.errors.DataError, match="another model"):
         run(checkpoint=tmp_path, resume=True, optimiser=tw.optim.SGD(0.1))

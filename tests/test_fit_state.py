@@ -211,3 +211,50 @@ def test_a_penalty_does_not_count_buffers():
     assert l2(model, 1.0) == 2.0
     slope = tw.grad(lambda m: l2(m, 1.0, lambda path, leaf: True))(model)
     assert tree_map(np.sum, slope) == Held(4.0, 0.0)
+
+
+# ---- resumed with other settings; pictures -------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"optimiser": tw.optim.Adam(0.02)}, r"optimiser: Adam\(rate=0.01.* there, .*rate=0.02"),
+        ({"optimiser": tw.optim.Adam(tw.optim.Cosine(0.01, 9))}, r"here|rate=Cosine\(rate=0.01"),
+        ({"batch_size": 8}, "batch_size: 16 there, 8 here"),
+        ({"shuffle": False}, "shuffle: True there, False here"),
+    ],
+)
+def test_other_settings_are_told_and_can_be_meant(tmp_path, options, told):
+    pytest.importorskip("safetensors")
+    store = tw.training.Checkpoints(tmp_path, every=2, keep=9)
+    before = fit(epochs=2, checkpoint=store)
+    store.files()[0].unlink()  # in the middle of the second epoch
+    with pytest.raises(tw.errors.DataError, match=told):
+        fit(epochs=4, checkpoint=store, resume=True, **options)
+    after = fit(epochs=4, checkpoint=store, resume="changed", **options)
+    assert after.history["loss"][0] == before.history["loss"][0]
+    assert after.epochs == 4
+    with pytest.raises(tw.errors.DataError, match="resume must be"):
+        fit(checkpoint=store, resume="yes")
+
+
+def test_a_schedule_of_ones_own_has_a_name(tmp_path):
+    pytest.importorskip("safetensors")
+
+    def rate(step):
+        return 0.01 / (1 + step)
+
+    rule = tw.optim.Clipped(tw.optim.Momentum(rate), norm=1.0)
+    fit(epochs=1, optimiser=rule, checkpoint=tmp_path)
+    assert fit(epochs=2, optimiser=rule, checkpoint=tmp_path, resume=True).epochs == 2
+
+
+def test_the_history_draws_itself(tmp_path):
+    pytest.importorskip("matplotlib")
+    history = fit(validation=(X, Y)).history
+    figure = history.plot(tmp_path / "curves.png")
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+    lines = [[line.get_label() for line in panel.get_lines()] for panel in figure.axes]
+    assert lines == [["loss", "validation"], ["mean", "validation_mean"]]
+    np.testing.assert_array_equal(figure.axes[0].get_lines()[0].get_ydata(), history["loss"])

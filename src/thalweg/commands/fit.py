@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from thalweg.dataset import Dataset, read_csv, split
 from thalweg.errors import DataError
 from thalweg.files import check_place
 from thalweg.linear_classifier import LOSSES, Epoch, Settings, Training, accuracy
+from thalweg.optional import library
 
 __all__ = ["add"]
 
@@ -93,14 +93,7 @@ def digits() -> Dataset:
     DataError
         Where scikit-learn is missing.
     """
-    try:
-        datasets = importlib.import_module("sklearn.datasets")
-    except ImportError as error:
-        raise DataError(
-            "without a file, fit uses scikit-learn's digits, but scikit-learn is not installed.\n"
-            "  Either: pip install 'thalweg[train]'     or: thalweg fit FILE.csv --target COLUMN"
-        ) from error
-    bunch = datasets.load_digits()
+    bunch = library("sklearn.datasets", "thalweg fit without a file (the digits)").load_digits()
     return Dataset(
         bunch.data.astype(np.float64),
         bunch.target.astype(np.intp),

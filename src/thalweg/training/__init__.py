@@ -2,7 +2,7 @@
 
 from thalweg.training.batches import Source
 from thalweg.training.loop import fit
-from thalweg.training.results import Epoch, Fitted
+from thalweg.training.results import Epoch, Fitted, History
 from thalweg.training.store import Checkpoints
 
-__all__ = ["Checkpoints", "Epoch", "Fitted", "Source", "fit"]
+__all__ = ["Checkpoints", "Epoch", "Fitted", "History", "Source", "fit"]

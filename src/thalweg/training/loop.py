@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -18,7 +19,7 @@ from thalweg.optim.rules import Adam
 from thalweg.report.trace import trace
 from thalweg.training.bar import Bar
 from thalweg.training.batches import Source
-from thalweg.training.results import Epoch, Fitted
+from thalweg.training.results import Epoch, Fitted, History
 from thalweg.training.step import TRAIN, VALIDATION, Options, answer, step, valuation
 from thalweg.training.store import Checkpoints
 from thalweg.tree import tree_map, unflatten
@@ -46,7 +47,7 @@ def fit(
     patience: int | None = None,
     callbacks: Iterable[Callable[[Epoch], Any]] = (),
     checkpoint: str | Path | Checkpoints | None = None,
-    resume: bool = False,
+    resume: bool | str = False,
     progress: bool | None = None,
 ) -> Fitted:
     """Train a model by mini-batches: gradients and update are one compiled step, in place.
@@ -88,9 +89,10 @@ def fit(
         Each is called with an `Epoch` after every epoch; True ends the training.
     checkpoint : path or Checkpoints, optional
         The folder for checkpoints: after every epoch, and when Ctrl-C ends it.
-    resume : bool
+    resume : bool or "changed"
         Go on from the newest checkpoint in the folder, if there is one. The result is the same to
-        the last bit as without the interruption.
+        the last bit as without the interruption, so settings that differ (rate, batch size, seed,
+        …) are an error; with "changed" the run goes on with the new ones.
     progress : bool, optional
         A progress bar on stderr; by default where that is a terminal.
 
@@ -121,6 +123,8 @@ def fit(
             raise DataError(f"{name} must be 1 or more, got {number!r}")
     if validation is None and (patience is not None or metrics or validation_loss is not None):
         raise DataError("patience, metrics and validation_loss need validation=…")
+    if not isinstance(resume, bool) and resume != "changed":
+        raise DataError(f"resume must be True, False or 'changed', got {resume!r}")
     if resume and checkpoint is None:
         raise DataError("resume=True needs checkpoint=…, the folder to go on from")
     measures = {VALIDATION: validation_loss or loss, **(metrics or {})}
@@ -135,7 +139,7 @@ def fit(
         "seed": seed,
         "shuffle": shuffle,
         "rows": source.rows,
-        "optimiser": type(rule).__name__,
+        "optimiser": _described(rule),
     }
     if checkpoint is not None:
         run.open(
@@ -164,7 +168,7 @@ class _Run:
         leaves, structure = fresh(model)
         self.result = Fitted(unflatten(structure, leaves), None)
         self.result.best = tree_map(np.copy, self.result.model)
-        self.result.history = {name: [] for name in (TRAIN, *measures)}
+        self.result.history = History({name: [] for name in (TRAIN, *measures)})
         self.settings: dict[str, Any] = {}
         self._state = rule.init(self.result.model)
         self._loss, self._source, self._held = loss, source, held
@@ -181,7 +185,7 @@ class _Run:
             for name, measure in measures.items()
         }
 
-    def open(self, store: Checkpoints, resume: bool) -> None:
+    def open(self, store: Checkpoints, resume: bool | str) -> None:
         """Use a folder of checkpoints, and go on from the newest one if asked to."""
         self._store = store
         store.tidy()
@@ -194,21 +198,29 @@ class _Run:
         if found is None:
             return
         tree, about = found
-        if about["settings"] != self.settings or not set(about["history"]) >= set(
-            self.result.history
-        ):
+        theirs, ours = about["settings"], self.settings
+        odd = [name for name in ours if theirs.get(name) != ours[name]]
+        if odd and resume != "changed":
+            told = "".join(
+                f"\n  {name}: {theirs.get(name)} there, {ours[name]} here" for name in odd
+            )
             raise DataError(
-                f"the checkpoints in {store.folder} are of a run with {about['settings']} and the "
-                f"history {sorted(about['history'])}; this one has {self.settings} and "
-                f"{sorted(self.result.history)}"
+                f"the checkpoints in {store.folder} are of a run with other settings:{told}\n"
+                "  Go on with these settings by resume='changed', or choose another folder."
+            )
+        if missing := set(self.result.history) - set(about["history"]):
+            raise DataError(
+                f"the checkpoints in {store.folder} have no {sorted(missing)[0]!r} in their "
+                f"history: they have {sorted(about['history'])}"
             )
         self.result.model, self.result.best, self._state = (
             tree_map(np.array, tree[name]) for name in ("model", "best", "state")
         )
-        self.result.history = {name: list(line) for name, line in about["history"].items()}
+        self.result.history = History({name: list(line) for name, line in about["history"].items()})
         for name in ("best_epoch", "epochs", "steps", "stopped"):
             setattr(self.result, name, about[name])
-        self._batch, self._sums, self._rows = about["batch"], about["sums"], about["rows"]
+        if set(odd) <= {"optimiser"}:  # other batches: the epoch under way begins anew
+            self._batch, self._sums, self._rows = about["batch"], about["sums"], about["rows"]
 
     def train(
         self,
@@ -336,6 +348,18 @@ class _Run:
         )
         error.result = self.result
         return error
+
+
+def _described(rule: Any) -> str:
+    """An optimiser or a schedule with all its settings, the same in every process."""
+    if dataclasses.is_dataclass(rule):
+        fields = [(f.name, getattr(rule, f.name)) for f in dataclasses.fields(rule)]
+        return f"{type(rule).__name__}({', '.join(f'{k}={_described(v)}' for k, v in fields)})"
+    if isinstance(rule, tuple):
+        return f"({', '.join(map(_described, rule))})"
+    if callable(rule):  # its repr has an address
+        return str(getattr(rule, "__qualname__", type(rule).__name__))
+    return repr(rule)
 
 
 @contextlib.contextmanager

@@ -4,9 +4,51 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-__all__ = ["Epoch", "Fitted"]
+from thalweg.plots import curves, panels, save
+from thalweg.training.step import TRAIN, VALIDATION
+
+__all__ = ["Epoch", "Fitted", "History"]
+
+
+class History(dict[str, list[float]]):
+    """Names of losses and metrics → one number an epoch."""
+
+    def plot(self, path: str | Path | None = None) -> Any:
+        """The losses in one panel, the metrics in another, by epoch.
+
+        Parameters
+        ----------
+        path : path, optional
+            A PNG file to write.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+
+        Raises
+        ------
+        DataError
+            Where matplotlib is not installed, or the file cannot be written.
+
+        Examples
+        --------
+        >>> from thalweg.training import History
+        >>> figure = History(loss=[2.0, 1.0, 0.5], accuracy=[0.4, 0.8, 0.9]).plot()
+        >>> [panel.get_title() for panel in figure.axes]
+        ['loss', 'metrics']
+        """
+        losses = {name: line for name, line in self.items() if name in (TRAIN, VALIDATION)}
+        others = {name: line for name, line in self.items() if name not in losses}
+        figure, places = panels(1 + bool(others))
+        curves(places[0], losses, TRAIN)
+        if others:
+            curves(places[1], others, "metrics")
+        if path is not None:
+            save(figure, path)
+        return figure
 
 
 @dataclass
@@ -21,10 +63,11 @@ class Fitted:
         Of the epoch with the lowest validation loss (training loss, without validation).
     best_epoch : int
         Its number, from 1; 0 before the first epoch has ended.
-    history : dict of str to list of float
-        One number an epoch: ``"loss"`` (mean over the rows while training), ``"validation"``, each
-        metric of `metrics=`, and each that the loss returned: ``"accuracy"`` while training,
-        ``"validation_accuracy"`` on the validation data.
+    history : History
+        A dict of str to list of float, with a method `plot`. One number an epoch: ``"loss"``
+        (mean over the rows while training), ``"validation"``, each metric of `metrics=`, and each
+        that the loss returned: ``"accuracy"`` while training, ``"validation_accuracy"`` on the
+        validation data.
     epochs, steps : int
         That were made, those before a resume included.
     interrupted : bool
@@ -36,7 +79,7 @@ class Fitted:
     model: Any
     best: Any
     best_epoch: int = 0
-    history: dict[str, list[float]] = field(default_factory=dict)
+    history: History = field(default_factory=History)
     epochs: int = 0
     steps: int = 0
     interrupted: bool = False

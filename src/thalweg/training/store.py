@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import json
 import re
 import warnings
@@ -16,10 +15,12 @@ import numpy as np
 
 from thalweg.errors import CheckpointWarning, DataError
 from thalweg.files import write_whole
+from thalweg.optional import library
 from thalweg.tree import flatten, flatten_with_paths, unflatten
 
 __all__ = ["Checkpoints"]
 
+_WHAT = "a checkpoint"
 _FORMAT = "thalweg checkpoint 1"
 _NAME = re.compile(r"step-(\d+)\.safetensors")
 
@@ -51,7 +52,7 @@ class Checkpoints:
     keep: int = 3
 
     def __post_init__(self) -> None:
-        _library("safetensors")
+        library("safetensors", _WHAT)
         if self.keep < 1 or (self.every is not None and self.every < 1):
             raise DataError(f"keep and every must be 1 or more, got {self.keep}, {self.every}")
 
@@ -78,7 +79,7 @@ class Checkpoints:
         text = json.dumps({"format": _FORMAT, "about": about, "arrays": _forms(arrays)})
         plain = {name: _plain(name, array) for name, array in arrays.items()}
         header = {"thalweg": text, "crc32": str(_sum(text, plain))}
-        data = _library("safetensors.numpy").save(plain, header)
+        data = library("safetensors.numpy", _WHAT).save(plain, header)
         path = folder / f"step-{step:010d}.safetensors"
         write_whole(path, lambda file: file.write(data))
         for old in self.files()[self.keep :]:
@@ -144,15 +145,6 @@ class Checkpoints:
                 path.unlink()
 
 
-def _library(name: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise DataError(
-            "checkpoints need the package safetensors: pip install 'thalweg[train]'"
-        ) from error
-
-
 def _named(tree: Any) -> dict[str, np.ndarray]:
     leaves, _ = flatten_with_paths(tree)
     return {
@@ -186,12 +178,12 @@ def _sum(text: str, arrays: dict[str, np.ndarray]) -> int:
 
 def _read(path: Path) -> tuple[str, dict[str, np.ndarray]]:
     """JSON and arrays of a file, checked against its check sum."""
-    library = _library("safetensors")
+    package = library("safetensors", _WHAT)
     try:
-        with library.safe_open(str(path), framework="np") as file:
+        with package.safe_open(str(path), framework="np") as file:
             header = file.metadata() or {}
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (library.SafetensorError, OSError, ValueError) as error:
+    except (package.SafetensorError, OSError, ValueError) as error:
         raise DataError(f"the checkpoint {path} cannot be read: {error}") from error
     text = header.get("thalweg")
     if text is None or not text.startswith(f'{{"format": "{_FORMAT}"'):
