@@ -96,6 +96,16 @@ class Compiled:
         return str(getattr(self, "__qualname__", None) or type(self._function).__name__)
 
     @property
+    def backend(self) -> str:
+        """What runs the graphs: as asked for."""
+        return self._options[0]
+
+    @property
+    def threads(self) -> int | None:
+        """How many threads a call may use; None: as many as there are processors."""
+        return self._options[2]
+
+    @property
     def records(self) -> tuple[Record, ...]:
         """What has been recorded, in the order it was made."""
         return tuple(sorted(_kept(self._families), key=lambda record: record.number))

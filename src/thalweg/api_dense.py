@@ -27,14 +27,14 @@ from thalweg.api import (
 )
 from thalweg.config import config
 from thalweg.errors import DtypeError, SizeLimitError
-from thalweg.graph.graph import Graph, between
+from thalweg.graph.graph import between
 from thalweg.graph.node import Node, input_node
 from thalweg.jacobian.structure import bytes_text
 from thalweg.ops.compare import WHERE
 from thalweg.ops.shape import astype
 from thalweg.optimise.stabilise import stable_forms
 from thalweg.tracing import Run, leave, run
-from thalweg.transforms.batch import batch
+from thalweg.transforms.batch import batch, chunk_of
 from thalweg.transforms.forward import forward
 from thalweg.transforms.reverse import live_nodes, reverse
 from thalweg.tree import unflatten
@@ -48,9 +48,6 @@ LOADERS: list[Callable[[], Any]] = []
 #: for Hessians.
 FORMS: dict[str, Callable[[Function, Any, str, int], Callable[..., Any]]] = {}
 _PATTERNS = ("global", "local")
-
-#: Bytes that one array of a batch of basis vectors may take.
-_CHUNK_BYTES = 2**26
 
 
 def jacobian(
@@ -324,7 +321,7 @@ class Blocks:
         ]
         open_ = [n for n, value in enumerate(given) if value is None]
         graph = between(seeds, [results[n] for n in open_])
-        chunk = size if self.as_graph else _chunk(graph, size)
+        chunk = size if self.as_graph else chunk_of(graph, size)
         for start in range(0, size, chunk):
             stop = min(start + chunk, size)
             basis = np.zeros((stop - start, size), bool)
@@ -382,16 +379,6 @@ class Blocks:
                     "lambda x, y: f(x + 1j * y) with respect to the real x and y "
                     "(docs/derivatives.md)."
                 )
-
-
-def _chunk(graph: Graph, size: int) -> int:
-    """How many basis vectors go together, so that one array of the batch keeps within bounds."""
-    biggest = max((_nbytes(node.value) for node in (*graph.inputs, *graph.nodes)), default=1)
-    return max(1, min(size, _CHUNK_BYTES // max(1, biggest)))
-
-
-def _nbytes(value: Any) -> int:
-    return sum(map(_nbytes, value)) if isinstance(value, tuple) else int(value.nbytes)
 
 
 def block_dtype(out: Any, x: Any) -> np.dtype[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,12 +15,12 @@ from thalweg.api_dense import FORMS, Blocks, block_dtype
 from thalweg.errors import SizeLimitError, TracingError
 from thalweg.graph.node import Node
 from thalweg.guards import depth
-from thalweg.jacobian.accumulate import accumulate
-from thalweg.jacobian.blocks import Entries, entries_of
+from thalweg.jacobian.compressed import Memory
 from thalweg.jacobian.index_map import columns_of
-from thalweg.jacobian.layout import Layout, arranged, data_of, layout_at, layout_of
+from thalweg.jacobian.layout import Layout
 from thalweg.jacobian.operator import Jacobian, Lazy, csr_of
-from thalweg.jacobian.terms import Factor, ManyTermsError, Term, UnstructuredError
+from thalweg.jacobian.terms import Factor, Term, UnstructuredError
+from thalweg.jacobian.ways import Found, Walk, blocks_of, entries_from
 from thalweg.optimise.stabilise import stable_forms
 from thalweg.tracing import Run, leave, run
 from thalweg.transforms.forward import forward
@@ -29,63 +29,33 @@ from thalweg.tree import unflatten
 
 __all__: list[str] = []
 
-
-class _Walk(NamedTuple):
-    """What stands between the inputs and outputs of a run."""
-
-    outputs: list[Any]
-    order: list[Node]
-    live: set[Node]
-    replacements: Mapping[Node, Node]
+_NOTHING = Found({}, {}, "")
 
 
-def _walk(traced: Run) -> _Walk:
+def _walk(traced: Run, order: int) -> Walk:
     outputs = [x if type(x) is Node else np.asarray(x) for x in traced.outputs]
     nodes = [x for x in outputs if type(x) is Node]
-    order, live = live_nodes(nodes, traced.inputs, {}, traced.nested)
-    return _Walk(outputs, order, live, stable_forms(order, live))
+    between, live = live_nodes(nodes, traced.inputs, {}, traced.nested)
+    dtypes = {
+        (k, i): block_dtype(out, x)
+        for k, out in enumerate(outputs)
+        for i, x in enumerate(traced.inputs)
+    }
+    stable = stable_forms(between, live)
+    return Walk(traced.inputs, outputs, between, live, stable, dtypes, order == 2)
 
 
-def _terms(
-    traced: Run, walk: _Walk, as_graph: bool, write_out: bool = True
-) -> dict[tuple[int, int], list[Term]]:
-    """The terms of each block.
-
-    Raises
-    ------
-    UnstructuredError
-        Where they are not known.
-    """
-    nodes = [x for x in walk.outputs if type(x) is Node]
-    blocks: dict[tuple[int, int], list[Term]] = {}
-    for i, x in enumerate(traced.inputs):
-        found = iter(
-            accumulate(
-                x,
-                nodes,
-                as_graph=as_graph,
-                replacements=walk.replacements,
-                order=walk.order,
-                live=walk.live,
-                write_out=write_out,
-            )
-        )
-        for k, out in enumerate(walk.outputs):
-            blocks[k, i] = next(found) if type(out) is Node else []
-    return blocks
-
-
-def _operators(traced: Run, pattern: str, order: int) -> dict[tuple[int, int], Jacobian]:
-    """Each block as an operator: from terms, else from a dense block, else a lazy product."""
-    walk = _walk(traced)
-    dense: dict[tuple[int, int], Any] = {}
-    reason = ""
-    terms: dict[tuple[int, int], list[Term]] = {}
+def _operators(
+    traced: Run, pattern: str, order: int, memory: Memory
+) -> dict[tuple[int, int], Jacobian]:
+    """Each block as an operator: by its structure, else from a dense block, else a lazy product."""
+    walk = _walk(traced, order)
+    found, dense, reason = _NOTHING, {}, ""
     try:
-        terms = _terms(traced, walk, as_graph=False)
-        if _has_nan(terms):
+        found = blocks_of(walk, memory, as_graph=False)
+        if _has_nan(found):
             # Where 0 · inf arises, the dense form tells zeros that are structural from others.
-            reason = "NaN on the way"
+            found, reason = _NOTHING, "NaN on the way"
     except UnstructuredError as error:
         reason = str(error)
     if reason:
@@ -93,22 +63,28 @@ def _operators(traced: Run, pattern: str, order: int) -> dict[tuple[int, int], J
             dense = Blocks(traced, prefer_forward=order == 2).all()
     own = _owner(traced, walk)
     made = {}
-    for k, out in enumerate(walk.outputs):
-        for i, x in enumerate(traced.inputs):
-            shape = (out.size, x.size)
-            dtype = block_dtype(out, x)
-            options: dict[str, Any] = {
-                "symmetric": order == 2 and k == i,
-                "local": pattern == "local",
-            }
-            if (k, i) in dense:
-                parts = _of_dense(np.reshape(dense[k, i], shape), out.shape)
-                made[k, i] = Jacobian(parts, shape, dtype, reason=reason, **options)
-            elif terms:
-                made[k, i] = Jacobian(own(terms[k, i]), shape, dtype, **options)
-            else:
-                lazy = _lazy(traced, walk, k, i)
-                made[k, i] = Jacobian((), shape, dtype, lazy=lazy, reason=reason, **options)
+    for (k, i), dtype in walk.dtypes.items():
+        out, x = walk.outputs[k], traced.inputs[i]
+        shape = (out.size, x.size)
+        options: dict[str, Any] = {
+            "symmetric": order == 2 and k == i,
+            "local": pattern == "local",
+            "way": f"computed densely, row by row or column by column: {reason}",
+        }
+        if not reason:
+            options["way"] = found.way
+        if (k, i) in dense:
+            parts = _of_dense(np.reshape(dense[k, i], shape), out.shape)
+            made[k, i] = Jacobian(parts, shape, dtype, **options)
+        elif (k, i) in found.terms:
+            made[k, i] = Jacobian(own(found.terms[k, i]), shape, dtype, **options)
+        elif (k, i) in found.entries:
+            layout, data = found.entries[k, i]
+            matrix = csr_of(layout, np.array(data), shape, pattern == "local")
+            made[k, i] = Jacobian((), shape, dtype, matrix=matrix, **options)
+        else:
+            lazy = _lazy(traced, walk, k, i)
+            made[k, i] = Jacobian((), shape, dtype, lazy=lazy, **options | {"way": reason})
     return made
 
 
@@ -118,7 +94,7 @@ def _root(array: Any) -> Any:
     return array
 
 
-def _owner(traced: Run, walk: _Walk) -> Callable[[list[Term]], list[Term]]:
+def _owner(traced: Run, walk: Walk) -> Callable[[list[Term]], list[Term]]:
     """What makes terms independent of arrays that the caller may write to later."""
     theirs = [x.value for x in traced.inputs]
     theirs += [x for node in walk.order for x in node.operands if isinstance(x, np.ndarray)]
@@ -138,13 +114,12 @@ def _owner(traced: Run, walk: _Walk) -> Callable[[list[Term]], list[Term]]:
     return own
 
 
-def _has_nan(terms: Mapping[Any, Sequence[Term]]) -> bool:
-    return any(
-        bool(np.isnan(np.sum(f.values)) and np.any(np.isnan(f.values)))
-        for parts in terms.values()
-        for term in parts
-        for f in (*term.factors, Factor(np.asarray(term.scale)))
-    )
+def _has_nan(found: Found) -> bool:
+    numbers = [data for _, data in found.entries.values()]
+    for parts in found.terms.values():
+        for term in parts:
+            numbers += [np.asarray(term.scale), *(f.values for f in term.factors)]
+    return any(bool(np.isnan(np.sum(x)) and np.any(np.isnan(x))) for x in numbers)
 
 
 def _of_dense(block: Any, shape: tuple[int, ...]) -> list[Term]:
@@ -157,15 +132,10 @@ def _of_dense(block: Any, shape: tuple[int, ...]) -> list[Term]:
     return [Term(columns, 1, 1.0, (Factor(np.reshape(block.T, (n, *shape))),))]
 
 
-def _lazy(traced: Run, walk: _Walk, k: int, i: int) -> Lazy:
+def _lazy(traced: Run, walk: Walk, k: int, i: int) -> Lazy:
     """Products by one pass over the graph each."""
     out, x = walk.outputs[k], traced.inputs[i]
-    rest: dict[str, Any] = {
-        "as_graph": False,
-        "replacements": walk.replacements,
-        "order": walk.order,
-        "live": walk.live,
-    }
+    rest = {"as_graph": False, **walk.rest}
 
     def push(v: Any) -> Any:
         t = np.reshape(v, x.shape).astype(x.dtype)[()]
@@ -196,16 +166,17 @@ def _form(give: Callable[[Jacobian, Jacobian | None], Any]) -> Callable[..., Cal
         function = f if order == 1 else grad(f, argnums)
         single = is_single(argnums)
         before: dict[tuple[int, int], Jacobian] = {}
+        memory = Memory()
 
         @functools.wraps(f)
         def differentiated(*args: Any, **kwargs: Any) -> Any:
             positions = argument_positions(argnums, args, f)
             traced = run(function, args, kwargs, positions)
             _refuse_nested(traced)
-            blocks = _operators(traced, pattern, order)
+            blocks = _operators(traced, pattern, order, memory)
             if any(block.kind == "lazy" for block in blocks.values()):  # they keep the graph
                 blocks = _operators(
-                    run(function, args, kwargs, positions, copy=True), pattern, order
+                    run(function, args, kwargs, positions, copy=True), pattern, order, memory
                 )
             rows = []
             for k in range(len(traced.outputs)):
@@ -230,41 +201,6 @@ def _refuse_nested(traced: Run) -> None:
         )
 
 
-def _compiled_blocks(traced: Run, walk: _Walk) -> dict[tuple[int, int], tuple[Layout, Any]]:
-    """Of each block the places of its entries, and their numbers as a node.
-
-    Terms, where they stay a few; else batched blocks, where the graph has that form; else terms
-    with their sums written out.
-    """
-    pairs = {
-        (k, i): (out.size, x.size, block_dtype(out, x))
-        for k, out in enumerate(walk.outputs)
-        for i, x in enumerate(traced.inputs)
-    }
-    terms: Any = None
-    try:
-        terms = _terms(traced, walk, as_graph=True, write_out=False)
-    except ManyTermsError:
-        with contextlib.suppress(UnstructuredError):
-            blocks = entries_of(traced.inputs, walk.outputs, walk.order, as_graph=True)
-            return {at: _laid_out(blocks[at], *pair) for at, pair in pairs.items()}
-        terms = _terms(traced, walk, as_graph=True)
-    made = {}
-    for at, (m, n, dtype) in pairs.items():
-        layout = layout_of(terms[at], m, n)
-        made[at] = layout, data_of(terms[at], layout, dtype)
-    return made
-
-
-def _laid_out(entries: Sequence[Entries], m: int, n: int, dtype: Any) -> tuple[Layout, Any]:
-    if not entries:
-        return layout_of((), m, n), np.zeros(0, dtype)
-    rows = np.concatenate([part.rows for part in entries])
-    columns = np.concatenate([part.columns for part in entries])
-    layout = layout_at(rows, columns, m, n, bool(np.any(columns < 0)))
-    return layout, arranged(np.concatenate([part.values for part in entries]), layout, dtype)
-
-
 class _Plan(NamedTuple):
     """What stays the same when only values change: layouts of the blocks, and their tree."""
 
@@ -280,22 +216,26 @@ class _Entries:
     its plan, a constant of the graph.
     """
 
-    def __init__(self, function: Function, f: Function, argnums: Any) -> None:
-        self._asked = function, f, argnums
+    def __init__(self, f: Compiled, argnums: Any, order: int) -> None:
+        self._asked = f if order == 1 else grad(f, argnums), f, argnums
+        self._order = order
         self._plans: list[_Plan] = []
-        self._run = compile(functools.wraps(f)(lambda *args, **kwargs: self._traced(args, kwargs)))
+        traced = functools.wraps(f)(lambda *args, **kwargs: self._traced(args, kwargs))
+        self._run = compile(traced, backend=f.backend, threads=f.threads)
         self._why = ""
 
     def _traced(self, args: Any, kwargs: Any) -> Any:
         function, f, argnums = self._asked
         traced = run(function, args, kwargs, argument_positions(argnums, args, f))
         try:
-            found = _compiled_blocks(traced, _walk(traced))
+            walk = _walk(traced, self._order)
+            blocks = entries_from(blocks_of(walk, Memory(), as_graph=True), walk)
         except UnstructuredError as error:
             self._why = str(error)
             raise
-        numbers = [(leave(data, True), leave(np.sum(data), True)) for _, data in found.values()]
-        layouts = [layout for layout, _ in found.values()]
+        found = [blocks[at] for at in walk.dtypes]
+        numbers = [(leave(data, True), leave(np.sum(data), True)) for _, data in found]
+        layouts = [layout for layout, _ in found]
         shapes = [(np.size(out), x.size) for out in traced.outputs for x in traced.inputs]
         rebuild = _rebuilding(traced, is_single(argnums))
         self._plans.append(_Plan(layouts, shapes, rebuild))
@@ -334,7 +274,7 @@ def _sparse(f: Function, argnums: Any, pattern: str, order: int) -> Callable[...
     plain = _form(_sparse_block)(f, argnums, pattern, order)
     if not isinstance(f, Compiled):
         return plain
-    entries = _Entries(f if order == 1 else grad(f, argnums), f, argnums)
+    entries = _Entries(f, argnums, order)
 
     @functools.wraps(f)
     def differentiated(*args: Any, **kwargs: Any) -> Any:

@@ -174,12 +174,18 @@ class Custom(NamedTuple):
     Of an operation with several outputs push gives a tuple and pull takes one. Outputs that no
     cotangent reached come as zeros, or as None where `absent` says that pull knows of it: then
     0 · inf (a factorisation where it is not differentiable) does not arise.
+
+    `pattern` says where entries can be, for sparse Jacobians: a tuple of the axes along which the
+    operand is mixed, position by position of the others; a sparse (or boolean) matrix of the
+    flattened sizes; or a function without arguments that gives (rows, columns), where making them
+    costs something. None: anywhere.
     """
 
     push: Callable[[Any], Any]
     pull: Callable[[Any], Any]
     name: str = "custom"
     absent: bool = False
+    pattern: Any = None
 
 
 Kind = (

@@ -35,7 +35,7 @@ from thalweg.jacobian.colour import (
 )
 from thalweg.jacobian.colour_symmetric import acyclic, star, symmetric
 
-__all__ = ["METHODS", "Plan", "compressed", "plan", "recover", "seed"]
+__all__ = ["METHODS", "Plan", "compressed", "plan", "recover", "seed", "solved"]
 
 #: A block of seeds, one a column → the block of products, one a column.
 Product = Callable[[Any], Any]
@@ -294,7 +294,7 @@ def recover(made: Plan, pushed: Any, pulled: Any = None) -> Any:
     ]
     numbers = np.concatenate(blocks) if blocks else np.zeros(0)
     if made.substitution is not None:
-        numbers = _solve(made.substitution, numbers)
+        numbers = solved(made.substitution, numbers)
     entries = numbers[made.source]
     return sparse.csr_array((entries, made.indices.copy(), made.indptr.copy()), shape=made.shape)
 
@@ -311,7 +311,8 @@ def _block(value: Any, shape: tuple[int, int], name: str, line: str) -> Any:
     return block.reshape(-1)
 
 
-def _solve(system: Substitution, numbers: Any) -> Any:
+def solved(system: Substitution, numbers: Any) -> Any:
+    """The unknowns of a substitution from the numbers of the pushed block, in C order."""
     right = numbers[system.right]
     if system.factors is None:
         return right

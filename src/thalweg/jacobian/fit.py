@@ -17,6 +17,7 @@ from thalweg.graph.kinds import (
     Broadcast,
     Chain,
     Contract,
+    Custom,
     DiagMinusRank1,
     Diagonal,
     Identity,
@@ -138,6 +139,23 @@ def _permuted(kind: Transpose, x: Shape, out: Shape) -> str:
     return _expect(out, tuple(x[a] for a in kind.axes), "the output")
 
 
+def _pattern(pattern: Any, x: Any, out: Any) -> str:
+    """Of a kind that is given by functions; what makes its pattern when asked is not asked here."""
+    if pattern is None or callable(pattern):
+        return ""
+    if type(pattern) is tuple:
+        ndim = len(_shape(x))
+        if all(type(axis) is int and -ndim <= axis < ndim for axis in pattern):
+            return ""
+        return f"its pattern {pattern} does not name axes of an operand of shape {_shape(x)}"
+    size = sum(map(_size, out)) if type(out) is tuple else _size(out)
+    return _expect(_shape(pattern), (size, _size(x)), "its pattern")
+
+
+def _size(x: Any) -> int:
+    return math.prod(_shape(x))
+
+
 _CHECKS: dict[type, Callable[[Any, Shape, Shape], str]] = {
     Identity: lambda kind, x, out: _elementwise(x, out),
     Broadcast: lambda kind, x, out: _elementwise(x, out),
@@ -165,7 +183,7 @@ _CHECKS: dict[type, Callable[[Any, Shape, Shape], str]] = {
 def misfit(kind: Kind, x: Any, out: Any) -> str:
     """What is wrong with `kind` between operand `x` and output `out`; empty where it fits.
 
-    `Zero` fits everywhere; `Custom` says nothing before it is called.
+    `Zero` fits everywhere; of `Custom` a pattern that is at hand is checked, the rest at each call.
 
     Examples
     --------
@@ -176,5 +194,7 @@ def misfit(kind: Kind, x: Any, out: Any) -> str:
     """
     if type(kind) is Chain:
         return misfit(kind.inner, x, kind.between) or misfit(kind.outer, kind.between, out)
+    if type(kind) is Custom:
+        return _pattern(kind.pattern, x, out)
     check = _CHECKS.get(type(kind))
     return check(kind, _shape(x), _shape(out)) if check else ""

@@ -67,14 +67,16 @@ class Jacobian(LinearOperator):  # type: ignore[misc]
         symmetric: bool = False,
         local: bool = False,
         lazy: Lazy | None = None,
-        reason: str = "",
+        matrix: Any = None,
+        way: str = "",
     ) -> None:
         super().__init__(np.dtype(dtype), shape)
         self._terms = tuple(terms)
         self._symmetric = symmetric
         self._local = local
         self._lazy = lazy
-        self._reason = reason
+        self._matrix = matrix
+        self._way = way
         self._found: Layout | None = None
 
     # ---- what it is -----------------------------------------------------------------------
@@ -84,7 +86,11 @@ class Jacobian(LinearOperator):  # type: ignore[misc]
         """The kind, a sentence, and the parts of a sum; ``print(J.structure)``."""
         m, n = self.shape
         if self._lazy is not None:
-            return Structure("lazy", f"lazy product, {m:,} × {n:,}: {self._reason}")
+            return Structure("lazy", f"lazy product, {m:,} × {n:,}: {self._way}")
+        if self._matrix is not None:
+            size = f"{m:,} × {n:,}: {self.nnz:,} entries"
+            text = f"symmetric: sparse {size}" if self._symmetric else f"sparse {size}"
+            return Structure("sparse", text)
         return describe(self._terms, m, n, self._symmetric)
 
     @property
@@ -102,6 +108,8 @@ class Jacobian(LinearOperator):  # type: ignore[misc]
         """How many entries can be other than zero."""
         if self._lazy is not None:
             return self.shape[0] * self.shape[1]
+        if self._matrix is not None:
+            return int(self._matrix.nnz)
         term = self._terms[0] if len(self._terms) == 1 and not self._local else None
         if (
             term is not None
@@ -115,6 +123,9 @@ class Jacobian(LinearOperator):  # type: ignore[misc]
     @property
     def nbytes(self) -> int:
         """Bytes of the numbers and index arrays that are held."""
+        if self._matrix is not None:
+            parts = (self._matrix.data, self._matrix.indices, self._matrix.indptr)
+            return sum(part.nbytes for part in parts)
         held = {
             id(array): array.nbytes
             for term in self._terms
@@ -129,7 +140,7 @@ class Jacobian(LinearOperator):  # type: ignore[misc]
     @property
     def pattern(self) -> Any:
         """A CSR array of ones where entries can be other than zero."""
-        if self._lazy is None and not self._local:
+        if self._lazy is None and self._matrix is None and not self._local:
             layout = self._layout()
             return csr_of(layout, np.ones(layout.nnz, bool), self.shape, False)
         made = self.tosparse()
@@ -143,10 +154,8 @@ class Jacobian(LinearOperator):  # type: ignore[misc]
         lines = [str(self.structure), f"held in {bytes_text(self.nbytes)}; dense would be {full}"]
         if self._lazy is not None:
             lines.append("products: one forward (J @ v) or backward (J.T @ u) pass each")
-        elif self._reason:
-            lines.append(f"computed densely, row by row or column by column: {self._reason}")
         else:
-            lines.append("computed from the local Jacobians: products and sums of their kinds")
+            lines.append(self._way)
         return "\n".join(lines)
 
     def __repr__(self) -> str:
@@ -194,7 +203,9 @@ class Jacobian(LinearOperator):  # type: ignore[misc]
             If there are too many, and for a lazy product.
         """
         if self._lazy is not None:
-            raise self._too_big("sparse", self._reason)
+            raise self._too_big("sparse", self._way)
+        if self._matrix is not None:
+            return self._matrix.copy()
         layout = self._layout()
         try:
             with np.errstate(all="ignore"):
@@ -231,7 +242,9 @@ class Jacobian(LinearOperator):  # type: ignore[misc]
             For a lazy product.
         """
         if self._lazy is not None:
-            raise self._too_big("diagonal", self._reason)
+            raise self._too_big("diagonal", self._way)
+        if self._matrix is not None:
+            return np.array(self._matrix.diagonal())
         size = min(self.shape)
         total = np.zeros(size, self.dtype)
         for term in self._terms:
@@ -253,6 +266,8 @@ class Jacobian(LinearOperator):  # type: ignore[misc]
         if self._lazy is not None:
             columns = [self._lazy.push(v[:, k]) for k in range(v.shape[1])]
             return np.stack(columns, 1) if columns else np.zeros((self.shape[0], 0), self.dtype)
+        if self._matrix is not None:
+            return self._matrix @ v
         total = np.zeros((self.shape[0], v.shape[1]), np.result_type(self.dtype, v.dtype))
         with np.errstate(all="ignore"):
             for term in self._terms:
@@ -272,6 +287,8 @@ class Jacobian(LinearOperator):  # type: ignore[misc]
             columns = [self._lazy.pull(u[:, k]) for k in range(u.shape[1])]
             made = np.stack(columns, 1) if columns else np.zeros((self.shape[1], 0), self.dtype)
             return np.conj(made)
+        if self._matrix is not None:
+            return np.conj(self._matrix.T @ u)
         total = np.zeros((self.shape[1], u.shape[1]), np.result_type(self.dtype, u.dtype))
         with np.errstate(all="ignore"):
             for term in self._terms:

@@ -73,10 +73,13 @@ def _recurrence_local(i: int, out: Any, a: Any, b: Any, axis: int) -> Kind:
         return np.flip(RECURRENCE(backward, np.flip(c, axis), axis=axis), axis)
 
     if i == 1:
-        return Custom(push_term, pull_term, "linear recurrence")
+        return Custom(push_term, pull_term, "linear recurrence", pattern=(axis,))
     before = _previous(out, axis, 0.0)
     return Custom(
-        lambda t: push_term(before * t), lambda c: before * pull_term(c), "linear recurrence"
+        lambda t: push_term(before * t),
+        lambda c: before * pull_term(c),
+        "linear recurrence",
+        pattern=(axis,),
     )
 
 
@@ -125,6 +128,7 @@ def _cumsum_local(i: int, out: Any, x: Any, axis: int) -> Kind:
         lambda t: np.cumsum(t, axis=axis),
         lambda c: np.flip(np.cumsum(np.flip(c, axis), axis=axis), axis),
         "cumulative sum",
+        pattern=(axis,),
     )
 
 
@@ -136,7 +140,12 @@ def _cumprod_local(i: int, out: Any, x: Any, axis: int) -> Kind:
         backward = np.flip(_following(x, axis, 0.0), axis)
         return before * np.flip(RECURRENCE(backward, np.flip(c, axis), axis=axis), axis)
 
-    return Custom(lambda t: RECURRENCE(x, before * t, axis=axis), pull, "cumulative product")
+    return Custom(
+        lambda t: RECURRENCE(x, before * t, axis=axis),
+        pull,
+        "cumulative product",
+        pattern=(axis,),
+    )
 
 
 def _cumulative_best_local(i: int, out: Any, x: Any, axis: int) -> Kind:
@@ -161,6 +170,7 @@ def _cumulative_best_local(i: int, out: Any, x: Any, axis: int) -> Kind:
         lambda t: RECURRENCE(stay, np.where(reached, t, 0.0), axis=axis) / winners,
         pull,
         "cumulative maximum",
+        pattern=(axis,),
     )
 
 

@@ -65,6 +65,7 @@ def _complex_local(function: Callable[..., Any]) -> Callable[..., Kind]:
             push=lambda t: function(t, n, axis, norm),
             pull=lambda c: _fitted(function(c, n, axis, norm), axis, x.shape[axis]),
             name=function.__name__,
+            pattern=(axis,),
         )
 
     return local
@@ -76,6 +77,7 @@ def _rfft_local(i: int, out: Any, x: Any, n: int, axis: int, norm: Any) -> Kind:
         push=lambda t: np.fft.rfft(t, n, axis, norm),
         pull=lambda c: _fitted(np.real(np.fft.fft(c, n, axis, norm)), axis, x.shape[axis]),
         name="rfft",
+        pattern=(axis,),
     )
 
 
@@ -93,7 +95,9 @@ def _irfft_local(i: int, out: Any, x: Any, n: int, axis: int, norm: Any) -> Kind
         mirrored = np.conjugate(np.fft.rfft(c, n, axis, _SWAPPED[norm]))
         return _fitted(weights * mirrored, axis, x.shape[axis])
 
-    return Custom(push=lambda t: np.fft.irfft(t, n, axis, norm), pull=pull, name="irfft")
+    return Custom(
+        push=lambda t: np.fft.irfft(t, n, axis, norm), pull=pull, name="irfft", pattern=(axis,)
+    )
 
 
 FFT = _transform("fft", np.fft.fft, _complex_local(np.fft.fft), r"\mathcal{{F}} {0}")

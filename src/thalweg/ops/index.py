@@ -433,11 +433,19 @@ def _add_at_local(
     filled = _fill(index, arrays)
     if _is_unique(filled):
         return Put(filled)
+
+    def places() -> tuple[Any, Any]:
+        numbers = np.reshape(np.arange(math.prod(out.shape)), out.shape)[filled]
+        own = np.arange(math.prod(value.shape)).reshape(value.shape)
+        rows, columns = np.broadcast_arrays(numbers, own)
+        return rows.reshape(-1), columns.reshape(-1)
+
     # The transpose of a gather: t is added at the index, c is gathered from there.
     return Custom(
         lambda t: add_at(np.zeros(out.shape, t.dtype), filled, t),
         lambda c: getitem(c, filled),
         "scatter-add",
+        pattern=None if any(type(part) is Node for part in filled) else places,
     )
 
 

@@ -41,6 +41,7 @@ def _solve_local(i: int, out: Any, a: Any, b: Any) -> Kind:
         push=lambda t: np.linalg.solve(a, t),
         pull=lambda c: np.linalg.solve(transposed(a), c),
         name="solve",
+        pattern=(-2,),
     )
     return through if i == 1 else Chain(through, MatMulRight(-out), out)
 

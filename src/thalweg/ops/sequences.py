@@ -263,7 +263,15 @@ def _convolve_local(i: int, out: Any, a: Any, v: Any, mode: str) -> Kind:
     def push(t: Any) -> Any:
         return CONVOLVE(a, t, mode=mode) if i else CONVOLVE(t, v, mode=mode)
 
-    return Custom(push, pull, "convolution")
+    def places() -> tuple[Any, Any]:
+        short = min(a.shape[0], v.shape[0]) - 1 if mode == "valid" else 0
+        columns = np.arange((v if i else a).shape[0])
+        rows = columns + np.arange((a if i else v).shape[0])[:, None] - short
+        rows, columns = np.broadcast_arrays(rows, columns)
+        inside = (rows >= 0) & (rows < out.shape[0])
+        return rows[inside], columns[inside]
+
+    return Custom(push, pull, "convolution", pattern=places)
 
 
 def _lower_convolve(b: Any, out: Any, x: Any, v: Any, mode: str) -> Any:

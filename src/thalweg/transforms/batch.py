@@ -20,7 +20,10 @@ from thalweg.guards import record_guard
 from thalweg.ops.index import getitem
 from thalweg.ops.structural import items
 
-__all__ = ["batch"]
+__all__ = ["batch", "chunk_of"]
+
+#: Bytes that one array of a batch of seeds may take.
+_CHUNK_BYTES = 2**26
 
 
 def batch(
@@ -136,3 +139,13 @@ def _check_guard(guard: Guard, value: Any, size: int) -> None:
     if type(value) is Node:
         answer = guard.answer if isinstance(guard.answer, bool) else values
         record_guard(value, answer, guard.origin)
+
+
+def chunk_of(graph: Graph, size: int) -> int:
+    """How many of `size` go together, so that one array of the batch keeps within bounds."""
+    biggest = max((_nbytes(node.value) for node in (*graph.inputs, *graph.nodes)), default=1)
+    return max(1, min(size, _CHUNK_BYTES // max(1, biggest)))
+
+
+def _nbytes(value: Any) -> int:
+    return sum(map(_nbytes, value)) if isinstance(value, tuple) else int(value.nbytes)
