@@ -150,10 +150,11 @@ def _digits(seed: int) -> tuple[FittedGAN, np.ndarray, float]:
 
 
 def _draw_digits(samples: np.ndarray, data: np.ndarray, path: Path, plt: Any) -> None:
-    """Left: samples. Right: as many images of the set, drawn at random."""
+    """Above: samples. Below: as many images of the set, drawn at random."""
     shown = data[np.random.default_rng(0).permutation(len(data))[: len(samples)]]
-    grids = [g.reshape(10, -1, 8, 8).swapaxes(1, 2).reshape(80, -1) for g in (samples, shown)]
-    whole = np.hstack([grids[0], np.full((80, 4), 0.5), grids[1]])
+    images = np.pad(np.stack([samples, shown]).reshape(2, 5, 20, 8, 8), [(0, 0)] * 3 + [(1, 1)] * 2)
+    left, right = images.swapaxes(2, 3).reshape(2, 50, 200)
+    whole = np.vstack([left, np.full((2, 200), 0.5), right])
     importlib.import_module("matplotlib.image").imsave(
         path, 1 - np.kron(whole, np.ones((3, 3))), cmap="gray", vmin=0, vmax=1
     )

@@ -30,7 +30,7 @@ _TEST_SEED = 2026
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench.vae", description=__doc__)
-    parser.add_argument("--epochs", type=int, default=80)
+    parser.add_argument("--epochs", type=int, default=100)
     parser.add_argument("--hidden", type=int, nargs="+", default=[500, 500])
     parser.add_argument("--latent", type=int, default=50)
     parser.add_argument("--batch", type=int, default=128)
@@ -132,7 +132,7 @@ def main() -> None:
         "seed of the test set": _TEST_SEED,
         "epochs": args.epochs,
         "training, s": round(sum(seconds["thalweg"]), 1),
-        **{f"epoch of {n}, s": round(float(np.median(t)), 2) for n, t in seconds.items()},
+        **{f"quickest epoch of {n}, s": round(min(t), 2) for n, t in seconds.items()},
         f"minus the bound of {args.draws} draws, nats": round(float(-np.mean(bound)), 3),
         "its standard error": round(float(np.std(bound) / np.sqrt(len(x))), 3),
         "minus the ELBO, nats": round(float(-np.mean(elbo)), 3),
