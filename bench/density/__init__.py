@@ -93,5 +93,5 @@ WORKLOADS = [
         "≤ 91",
         Problem("made", 60, 1e-3),
     ),
-    _workload(f"NADE, {_HIDDEN} hidden units,", "≤ 92", Problem("nade", 10, 2e-3)),
+    _workload(f"NADE, {_HIDDEN} hidden units,", "≤ 92", Problem("nade", 10, 4e-3)),
 ]
