@@ -15,7 +15,7 @@ from tests.problems.sparse import FAMILIES, Problem
 
 __all__ = ["WORKLOADS"]
 
-_SIZES = (1000, 10_000, 100_000, 300_000)
+_SIZES = (1000, 10_000, 100_000, 300_000, 1_000_000)
 
 
 def _reference(problem: Problem) -> list[Any]:

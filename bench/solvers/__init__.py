@@ -77,17 +77,16 @@ def _flow(problem: Solve) -> list[Any]:
     return [found.y[:, -1]]
 
 
-def _system(solver: str, n: int, **options: Any) -> Solve:
+def _tridiagonal(n: int, **options: Any) -> Solve:
     made = sparse.FAMILIES[0](n)
     start = -np.ones(made.size)
-    return Solve("optimize", solver, made.function, (start,), options, made.matrix)
+    return Solve("optimize", "least_squares", made.function, (start,), options, made.matrix)
 
 
-def _bratu() -> Solve:
-    made = sparse.FAMILIES[3](24**2)
-    options = {"method": "krylov", "options": {"fatol": 1e-9}}
+def _bratu(side: int, solver: str, **options: Any) -> Solve:
+    made = sparse.FAMILIES[3](side**2)
     start = np.zeros(made.size)
-    return Solve("optimize", "root", made.function, (start,), options, made.matrix)
+    return Solve("optimize", solver, made.function, (start,), options, made.matrix)
 
 
 def _surface(method: str, *differences: str) -> Solve:
@@ -122,7 +121,6 @@ def _workload(name: str, title: str, problem: Any, reference: Any, tolerance: fl
     )
 
 
-_TRIDIAGONAL = "Broyden's tridiagonal system"
 _AREA = "the minimal surface on 10 × 10 points"
 _METHODS = {
     "BFGS": (),
@@ -135,8 +133,8 @@ _METHODS = {
 WORKLOADS = [
     _workload(
         "least_squares",
-        f"least_squares (trf, lsmr): {_TRIDIAGONAL}, n = 400",
-        functools.partial(_system, "least_squares", 400, xtol=1e-12, ftol=1e-12),
+        "least_squares (trf, lsmr): Broyden's tridiagonal system, n = 400",
+        functools.partial(_tridiagonal, 400, xtol=1e-12, ftol=1e-12),
         _root,
         1e-6,
     ),
@@ -152,20 +150,24 @@ WORKLOADS = [
     ),
     _workload(
         "root",
-        f"root (hybr): {_TRIDIAGONAL}, n = 200",
-        functools.partial(_system, "root", 200),
+        "root (hybr): Bratu's equation, 20 × 20",
+        functools.partial(_bratu, 20, "root"),
         _root,
         1e-6,
     ),
     _workload(
         "fsolve",
-        f"fsolve: {_TRIDIAGONAL}, n = 200",
-        functools.partial(_system, "fsolve", 200, full_output=True),
+        "fsolve: Bratu's equation, 20 × 20",
+        functools.partial(_bratu, 20, "fsolve", full_output=True),
         _root,
         1e-6,
     ),
     _workload(
-        "krylov", "root (krylov), newton_krylov: Bratu's equation, 24 × 24", _bratu, _root, 1e-6
+        "krylov",
+        "root (krylov), newton_krylov: Bratu's equation, 40 × 40",
+        functools.partial(_bratu, 40, "root", method="krylov", options={"fatol": 1e-9}),
+        _root,
+        1e-6,
     ),
     *(
         _workload(
