@@ -93,7 +93,8 @@ class Matrix:
     """A Jacobian, or the Hessian of a scalar function, as a function of the point.
 
     The first call chooses: a dense array for few unknowns or a full pattern, else a
-    ``csr_array``. `full` is what takes the place of a large matrix with a full pattern.
+    ``csr_array``, filled up where a sparse matrix is of no use. `full` is what takes the place of
+    a large matrix with a full pattern.
 
     Parameters
     ----------
@@ -130,12 +131,16 @@ class Matrix:
         return self._evaluate(*args, **kwargs)
 
     def _choose(self, args: Any, kwargs: Any) -> Any:
-        if self._may_be_sparse and np.size(args[self._argnum]) > _DENSE:
+        if np.size(args[self._argnum]) > _DENSE:
             evaluate = self._make(self._fun, self._argnum, form="sparse")
             found = evaluate(*args, **kwargs)
             if found.nnz <= _SPARSE * found.shape[0] * found.shape[1]:
-                self._evaluate = evaluate
-                return found
+                if self._may_be_sparse:
+                    self._evaluate = evaluate
+                    return found
+                # Two orders less work than a dense one, and there is nothing to compile.
+                self._evaluate = lambda *args, **kwargs: evaluate(*args, **kwargs).toarray()
+                return found.toarray()
             if self._full is not None:
                 self._evaluate = self._full
                 return self._full(*args, **kwargs)
