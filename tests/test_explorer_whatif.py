@@ -289,3 +289,94 @@ def test_two_thousand_nodes_have_a_program_of_little_size():
     assert 1_900 < len(trace) <= 2_000
     program = program_data(trace.record)
     assert len(json.dumps(program)) < 600_000
+
+
+# ---- the quiz -------------------------------------------------------------------------------
+
+
+def hidden(browser, node):
+    """Whether nothing on the stage or in the panel says the gradient of a node."""
+    number = f"{float(node.upstream):.6g}"
+    shown = browser.js(
+        "const card = document.querySelector(`#graph .card[data-node='${arguments[0]}']`);"
+        "return [card.querySelector('text.gradient')?.textContent ?? '',"
+        " ...[...document.querySelectorAll('#graph .edge.near text.gradient')]"
+        ".map((t) => t.textContent),"
+        " document.getElementById('panel').querySelector('.gradient')?.textContent ?? '',"
+        " document.getElementById('said').textContent]",
+        node.index,
+    )
+    return not any(number in text.replace("◂ ", "").split() for text in shown)
+
+
+@in_browser
+def test_the_quiz_hides_a_gradient_and_checks_what_is_typed(browser):
+    trace = tw.trace(neuron, 2.0, -1.0, -3.0, -2.0, -3.0)
+    browser.open(trace)
+    browser.key("0", "q")
+    asked = [node for node in reversed(trace.nodes) if node is not trace.outputs[0]]
+    for count, node in enumerate(asked):
+        assert browser.text("#panel h2") == node.label
+        assert hidden(browser, node)
+        assert f"node={node.index}" in browser.js("return location.hash")
+        if count == 0:
+            browser.key(*"7.5", "\ue007")
+            assert browser.text("#quiz-said").startswith("Not 7.5")
+            assert browser.text("#panel h2") == node.label
+        if count == 1:
+            browser.click("#quiz-reveal")
+            assert browser.text("#quiz-said") == (
+                f"It is {float(node.upstream):.6g}. 0 of 2 at the first try."
+            )
+            continue
+        browser.key(*f"{float(node.upstream):.3g}", "\ue007")
+        assert browser.text("#quiz-said").startswith("Right")
+    assert f"{len(asked) - 2} of {len(asked)} at the first try" in browser.text("#quiz-said")
+    assert "last one" in browser.text("#quiz-said")
+    assert "quiz" not in browser.js("return location.hash")
+    assert len(browser.texts("#graph .card text.gradient")) == len(trace)
+
+
+@in_browser
+def test_the_quiz_asks_for_an_entry_from_the_chosen_node_on(browser):
+    function, args = graphs()["affine"]
+    trace = tw.trace(function, *args)
+    path = browser.open(trace, f"#node={trace['W'].index}&what=1.0:0.75")
+    browser.click("#ask")
+    label = browser.text("#quiz .equation")
+    row, column = (int(k) for k in label[label.index("[") + 1 : label.index("]")].split(","))
+    new = tw.trace(function, *changed(args, [(1, 0, 0.75)]))
+    fragment = browser.js("return location.hash")
+    browser.driver.get("about:blank")
+    browser.go(path.as_uri() + fragment)  # a shared address asks the same
+    assert browser.text("#quiz .equation") == label
+    browser.key(*repr(float(new["W"].upstream[row, column])), "\ue007")
+    assert browser.text("#quiz-said").startswith("Right. 1 of 1")
+    assert browser.text("#panel h2") == "X"
+    browser.click("#back")
+    assert browser.text("#panel h2") == "W"
+    browser.click("#quiz-end")
+    assert browser.js("return document.getElementById('quiz').hidden")
+
+
+@in_browser
+def test_without_gradients_there_is_no_quiz(browser):
+    browser.open(tw.trace(np.tanh, np.linspace(-1, 1, 5)))
+    browser.key("q")
+    assert browser.js("return document.getElementById('quiz').hidden")
+    assert "backward not run" in browser.text("#warning")
+
+
+@in_browser
+def test_numbers_that_became_longer_still_fit(browser):
+    trace = tw.trace(circuit, -2, 5, -4)
+    browser.open(trace, "#what=0:-2.123456e-7,1:5.12345e9,2:-0.000412345")
+    browser.key("0")
+    boxes = browser.js(
+        "return [...document.querySelectorAll('#graph text')].map((text) => {"
+        "const { left, top, right, bottom } = text.getBoundingClientRect();"
+        "return [left, top + 2, right, bottom - 2]; })"
+    )
+    for i, a in enumerate(boxes):
+        for b in boxes[:i]:
+            assert a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] or b[3] <= a[1]

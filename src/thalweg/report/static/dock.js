@@ -1,6 +1,6 @@
 /** Where inputs are changed: an input, an entry of it, a number field and a slider. */
 
-import { entry } from "./format.js";
+import { entry, indexOf } from "./format.js";
 import { html } from "./math.js";
 import { change, state } from "./state.js";
 import { writeEdits } from "./whatif.js";
@@ -9,17 +9,6 @@ import { writeEdits } from "./whatif.js";
 const STEPS = 20;
 /** Changes that are listed. */
 const MOST_LINES = 12;
-
-/** The index of an entry, axis by axis. */
-function indexOf(at, shape) {
-  const index = [];
-  let rest = at;
-  for (const length of [...shape].reverse()) {
-    index.unshift(rest % length);
-    rest = Math.floor(rest / length);
-  }
-  return index;
-}
 
 export class Dock {
   constructor(graph, what, element) {

@@ -48,6 +48,17 @@ export function sizeOf(value) {
   return shapeOf(value).reduce((product, length) => product * length, 1);
 }
 
+/** The index of an entry, axis by axis. */
+export function indexOf(at, shape) {
+  const index = [];
+  let rest = at;
+  for (const length of [...shape].reverse()) {
+    index.unshift(rest % length);
+    rest = Math.floor(rest / length);
+  }
+  return index;
+}
+
 /** The entries of a value in C order; null where the page has only a summary. */
 export function entriesOf(value) {
   if (typeof value === "number" || typeof value === "string") return [value];
@@ -94,6 +105,20 @@ export function brief(value, digits = 3) {
   if (entries && shapeOf(value).length === 0) return entry(entries[0]);
   if (entries && entries.length <= 3) return `[${entries.map((x) => entry(x, 5)).join(", ")}]`;
   return range(value, digits);
+}
+
+/** `brief` with as many digits as so many columns hold: cards were made for other numbers. */
+export function briefIn(value, columns, digits = 3) {
+  const entries = entriesOf(value);
+  const number = entries && shapeOf(value).length === 0;
+  let text = brief(value, digits);
+  for (let fewer = number ? 5 : digits - 1; fewer > 0 && text.length > columns; fewer -= 1) {
+    if (number) text = entry(entries[0], fewer);
+    else if (entries && entries.length <= 3 && isArray(value)) text = `[${entries.map((x) => entry(x, fewer)).join(", ")}]`;
+    else if (isArray(value)) text = range(value, fewer);
+    else break;
+  }
+  return text;
 }
 
 function isWide(code) {

@@ -7,6 +7,7 @@ const KEYS = [
   ["↑  ↓", "to the neighbour in the same column"],
   ["n  p", "one gate on, one gate back"],
   ["space", "play, pause"],
+  ["q", "quiz: the next gradient is hidden, type it; no quiz any more"],
   ["Home  End", "before the first gate; everything"],
   ["/", "search; Enter goes to the first that was found"],
   ["c  e  C", "the group around the node as one card; what is in it again; all groups"],

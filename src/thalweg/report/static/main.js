@@ -10,6 +10,7 @@ import { blockPanel } from "./groups.js";
 import { pairPanel } from "./pair.js";
 import { nodePanel, overviewPanel } from "./panel.js";
 import { png, save } from "./save.js";
+import { Quiz } from "./quiz.js";
 import { startSearch } from "./search.js";
 import { Dock } from "./dock.js";
 import { change, listen, readFragment, restoreState, state } from "./state.js";
@@ -31,6 +32,7 @@ const stage = byId("stage");
 const panel = byId("panel");
 const what = new WhatIf(graph);
 const dock = new Dock(graph, what, byId("whatif"));
+const quiz = new Quiz(graph, steps, byId("quiz"), ask);
 const dark = matchMedia("(prefers-color-scheme: dark)");
 let playing = null;
 
@@ -42,6 +44,7 @@ view.isShown = (id) => ({
   value: steps.hasValue(state.step, result(id)),
   gradient: steps.hasGradient(state.step, result(id)),
   everything: state.step === null,
+  asked: state.quiz ? quiz.askedAt(state.step)?.id : undefined,
   kernel: state.kernel,
 });
 
@@ -95,8 +98,9 @@ function mark() {
 function fillPanel() {
   panel.replaceChildren(...contents());
   const card = state.node === null ? null : graph.card(state.node);
+  const shown = card && view.isShown(state.node);
   byId("said").textContent = !card ? "" : card.block ? toldOf(card.block)
-    : `${card.label}, ${card.gate}, value ${brief(card.value)}, gradient ${card.upstream === null ? "none" : brief(card.upstream)}`;
+    : `${card.label}, ${card.gate}, value ${shown.value ? brief(card.value) : "…"}, gradient ${card.upstream === null ? "none" : shown.gradient ? brief(card.upstream) : "…"}`;
 }
 
 function fillStep() {
@@ -125,7 +129,23 @@ function goTo(step) {
   change({ step: next, node: steps.event(next)?.node ?? null });
 }
 
+/** Ask for the gradient that comes after a step; null: no quiz any more. */
+function ask(step) {
+  if (step === null) change({ quiz: false, step: null });
+  else change({ quiz: true, step, node: quiz.askedAt(step).id });
+}
+
+function toggleQuiz() {
+  stop();
+  ask(state.quiz ? null : quiz.first(state.node));
+}
+
 function move(by) {
+  if (state.quiz) {
+    const next = quiz.onward(state.step, by);
+    if (next !== null) ask(next);
+    return;
+  }
   goTo((state.step ?? (by > 0 ? 0 : steps.count)) + by);
 }
 
@@ -216,6 +236,7 @@ const actions = {
   m: markNode,
   h: () => change({ heat: !state.heat }),
   t: () => change({ theme: document.documentElement.dataset.theme === "dark" ? "light" : "dark" }),
+  q: toggleQuiz,
   w: () => dock.focus(),
   u: () => dock.back(),
   r: () => dock.clear(),
@@ -236,7 +257,7 @@ document.addEventListener("keydown", (event) => {
   action();
 });
 
-const buttons = { first: "Home", back: "p", play: " ", next: "n", last: "End", out: "-", fit: "0", in: "+", theme: "t", heat: "h", help: "?" };
+const buttons = { first: "Home", back: "p", play: " ", next: "n", last: "End", ask: "q", out: "-", fit: "0", in: "+", theme: "t", heat: "h", help: "?" };
 for (const [id, key] of Object.entries(buttons)) byId(id).addEventListener("click", () => actions[key]());
 byId("svg").addEventListener("click", () => save("graph.svg", "image/svg+xml", view.picture()));
 byId("png").addEventListener("click", async () => save("graph.png", "image/png", await png(view.picture())));
@@ -279,6 +300,8 @@ listen((before) => {
   if (moved) panel.scrollTop = 0;
   if (state.node !== before.node) dock.follow(state.node);
   if (state.what !== before.what) fillHeader();
+  if (state.what !== before.what && state.heat) applyHeat();
+  if (state.quiz || before.quiz) quiz.show(state.quiz ? state.step : null);
 });
 
 function restore() {
@@ -298,6 +321,7 @@ function restore() {
   if (state.node !== null && !state.view) view.show(state.node);
   fillPanel();
   fillStep();
+  quiz.show(state.quiz ? state.step : null);
 }
 
 window.addEventListener("popstate", restore);

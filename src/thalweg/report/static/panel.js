@@ -128,7 +128,7 @@ function operandTable(graph, node, shown) {
     return html("tr", {}, html("td", { class: "text" }, nodeLink(source)),
       html("td", { class: "value" }, `▸ ${brief(source.value)}`),
       html("td", { class: "local" }, none ? "no derivative" : localText(operand)),
-      none ? html("td") : gradientCell(operand.downstream, shown.gradient));
+      none ? html("td") : gradientCell(operand.downstream, shown.gradient && operand.node !== shown.asked));
   }));
 }
 

@@ -1,6 +1,6 @@
 /** Arrays to look at: a table of the entries, or what a summary has: ends, histogram, heat map. */
 
-import { entriesOf, entry, general, shapeOf, toNumber } from "./format.js";
+import { entriesOf, entry, general, indexOf, shapeOf, toNumber } from "./format.js";
 import { html, svg } from "./math.js";
 
 /** A diverging scale that reads without red and green: blue below 0, white, orange above. */
@@ -43,13 +43,7 @@ function entryTable(entries, shape) {
   for (let start = 0; start < entries.length; start += columns) {
     const line = html("tr");
     if (shape.length > 2) {
-      const index = [];
-      let rest = start / columns;
-      for (const length of shape.slice(0, -1).reverse()) {
-        index.unshift(rest % length);
-        rest = Math.floor(rest / length);
-      }
-      line.append(html("th", {}, `[${index.join(",")}]`));
+      line.append(html("th", {}, `[${indexOf(start / columns, shape.slice(0, -1)).join(",")}]`));
     }
     entries.slice(start, start + columns).forEach((x, i) => {
       line.append(html("td", { "data-entry": start + i }, entry(x)));

@@ -2,9 +2,9 @@
 
 const listeners = [];
 /** What makes an entry in the browser's history when it changes. */
-const LASTING = ["node", "other", "step", "collapsed", "kernel", "what"];
+const LASTING = ["node", "other", "step", "collapsed", "kernel", "what", "quiz"];
 
-export const state = { node: null, other: null, heat: false, collapsed: [], kernel: null, step: null, view: null, theme: null, what: "" };
+export const state = { node: null, other: null, heat: false, collapsed: [], kernel: null, step: null, view: null, theme: null, what: "", quiz: false };
 /** What the last entry of the history was made for. */
 let told = { ...state };
 
@@ -39,7 +39,7 @@ function tell() {
   }
 }
 
-function fragmentOf({ node, other, kernel, heat, step, view, theme, collapsed, what }) {
+function fragmentOf({ node, other, kernel, heat, step, view, theme, collapsed, what, quiz }) {
   const parts = [];
   if (node !== null) parts.push(`node=${node}`);
   if (other !== null) parts.push(`other=${other}`);
@@ -49,6 +49,7 @@ function fragmentOf({ node, other, kernel, heat, step, view, theme, collapsed, w
   if (view !== null) parts.push(`view=${view.map((x) => Number(x.toPrecision(6))).join(",")}`);
   if (theme !== null) parts.push(`theme=${theme}`);
   if (collapsed.length) parts.push(`collapsed=${collapsed.join(",")}`);
+  if (quiz) parts.push("quiz=1");
   if (what) parts.push(`what=${what}`);
   return `#${parts.join("&")}`;
 }
@@ -73,5 +74,6 @@ export function readFragment(fragment, { nodes, steps, blocks, kernels }) {
       .filter((text) => /^\d{1,9}$/.test(text) && Number(text) < blocks).map(Number),
     theme: theme === "dark" || theme === "light" ? theme : null,
     what: given.get("what") ?? "",
+    quiz: given.get("quiz") === "1",
   };
 }
