@@ -32,7 +32,7 @@ const stage = byId("stage");
 const panel = byId("panel");
 const what = new WhatIf(graph);
 const dock = new Dock(graph, what, byId("whatif"));
-const quiz = new Quiz(graph, steps, byId("quiz"), ask);
+const quiz = new Quiz(graph, steps, byId("quiz"), askAt);
 const dark = matchMedia("(prefers-color-scheme: dark)");
 let playing = null;
 
@@ -130,20 +130,20 @@ function goTo(step) {
 }
 
 /** Ask for the gradient that comes after a step; null: no quiz any more. */
-function ask(step) {
+function askAt(step) {
   if (step === null) change({ quiz: false, step: null });
   else change({ quiz: true, step, node: quiz.askedAt(step).id });
 }
 
 function toggleQuiz() {
   stop();
-  ask(state.quiz ? null : quiz.first(state.node));
+  askAt(state.quiz ? null : quiz.first(state.node));
 }
 
 function move(by) {
   if (state.quiz) {
     const next = quiz.onward(state.step, by);
-    if (next !== null) ask(next);
+    if (next !== null) askAt(next);
     return;
   }
   goTo((state.step ?? (by > 0 ? 0 : steps.count)) + by);
