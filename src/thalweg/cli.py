@@ -1,4 +1,4 @@
-"""The command ``thalweg``: explain, check, structure, playground, lecture, fit."""
+"""The command ``thalweg``: explain, check, structure, playground, lecture, fit, train."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 from rich.console import Console
 
-from thalweg.commands import check, explain, fit, lecture, playground, structure
+from thalweg.commands import check, explain, fit, lecture, playground, structure, train
 from thalweg.errors import GradientCheckError, UserError
 
 __all__ = ["main"]
@@ -29,6 +29,7 @@ examples:
   thalweg playground
   thalweg lecture --part 7
   thalweg fit iris.csv --target species
+  thalweg train gaussian
 
 exit codes: 0 done · 1 a gradient is wrong · 2 a mistake in what was asked · 130 interrupted
 """
@@ -47,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
         "--version", action="version", version=f"thalweg {metadata.version('thalweg')}"
     )
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (explain, check, structure, playground, lecture, fit):
+    for module in (explain, check, structure, playground, lecture, fit, train):
         module.add(commands)
     return top
 
