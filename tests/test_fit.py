@@ -336,21 +336,21 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_bits(tmp_path, capsys):
     template = {"model": whole.model, "best": whole.best, "state": state}
     kills, rng, found = int(os.environ.get("THALWEG_KILLS", "3")), random.Random(7), []
     cut = tmp_path / "cut"
-    for k in range(kills):
+    while sum(inside for inside, _ in found) < kills:
         if rng.random() < 0.5:  # else on from where the last one was killed
             shutil.rmtree(cut, ignore_errors=True)
         inside = _killed(cut, rng.uniform(0.0, longest))
         left = Checkpoints(cut)
         steps = [left.load(path, template)[1]["steps"] for path in left.files()]  # all are whole
         found.append((inside, max(steps, default=0)))
-        copy = tmp_path / f"copy-{k}"
+        copy = tmp_path / "copy"
         if cut.exists():
             shutil.copytree(cut, copy)
         resumed = train(copy)
-        assert same(resumed.model, whole.model), f"kill {k}"
+        assert same(resumed.model, whole.model), f"kill {len(found)}"
         assert (resumed.history, resumed.steps) == (whole.history, whole.steps)
         shutil.rmtree(copy)
     with capsys.disabled():
         if kills > 3:
             at = [steps for inside, steps in found if inside]
-            print(f"\n{kills} kills, {len(at)} of them inside of the run, after steps {sorted(at)}")
+            print(f"\n{kills} kills in the midst of a run, after steps {sorted(at)}")

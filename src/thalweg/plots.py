@@ -14,7 +14,6 @@ from thalweg.optional import library
 __all__ = ["curves", "panels", "save", "tiles"]
 
 _PANEL = (4.2, 3.2)  # inches
-_DPI = 110
 
 
 def panels(n: int, rows: int = 1) -> tuple[Any, list[Any]]:
@@ -31,7 +30,7 @@ def panels(n: int, rows: int = 1) -> tuple[Any, list[Any]]:
     return figure, [figure.add_subplot(rows, columns, k + 1) for k in range(n)]
 
 
-def save(figure: Any, path: str | Path) -> Path:
+def save(figure: Any, path: str | Path, dpi: int = 110) -> Path:
     """Write a figure as PNG, whole or not at all.
 
     Raises
@@ -39,7 +38,7 @@ def save(figure: Any, path: str | Path) -> Path:
     DataError
         If the place cannot be written to.
     """
-    write_whole(path, lambda file: figure.savefig(file, format="png", dpi=_DPI))
+    write_whole(path, lambda file: figure.savefig(file, format="png", dpi=dpi))
     return Path(path)
 
 
