@@ -45,8 +45,8 @@ def save(figure: Any, path: str | Path, dpi: int = 110) -> Path:
 def curves(panel: Any, lines: Mapping[str, Sequence[float]], title: str) -> None:
     """Numbers by epoch, a line each."""
     for name, line in lines.items():
-        style = "." if len(line) == 1 else ""
-        panel.plot(np.arange(1, len(line) + 1), line, label=name, marker=style)
+        marker = "." if len(line) == 1 else ""
+        panel.plot(np.arange(1, len(line) + 1), line, label=name, marker=marker)
     panel.set(title=title, xlabel="epoch")
     panel.grid(alpha=0.3)
     if len(lines) > 1 or title not in lines:
@@ -54,7 +54,7 @@ def curves(panel: Any, lines: Mapping[str, Sequence[float]], title: str) -> None
 
 
 def tiles(panel: Any, images: Any, title: str, columns: int = 10) -> None:
-    """Grey images (n, height, width) in a grid, dark ink on white."""
+    """Grey images (n, height, width) in a grid: 0 is white, 1 black."""
     images = np.asarray(images)
     n, height, width = images.shape
     rows = -(-n // columns)
@@ -63,5 +63,5 @@ def tiles(panel: Any, images: Any, title: str, columns: int = 10) -> None:
     sheet = np.pad(sheet, ((0, 0), (1, 0), (1, 0)))
     joined = sheet.reshape(rows, columns, height + 1, width + 1).swapaxes(1, 2)
     joined = joined.reshape(rows * (height + 1), columns * (width + 1))
-    panel.imshow(joined, cmap="gray_r", interpolation="nearest")
+    panel.imshow(joined, cmap="gray_r", interpolation="nearest", vmin=0, vmax=1)
     panel.set(title=title, xticks=[], yticks=[])

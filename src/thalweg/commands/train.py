@@ -67,14 +67,13 @@ def run(args: argparse.Namespace, console: Console) -> int:
         raise DataError(f"cannot make the folder {folder}: {error.strerror}") from error
     console.print(f"{row.name}: {row.about}; {data}, seed {args.seed}", soft_wrap=True)
     outcome = row.train(Setting(data, args.epochs or row.epochs, args.seed))
-    fitted = outcome.fitted
     found = {
         "row": row.name,
         "data": data,
         "seed": args.seed,
-        "epochs": fitted.epochs,
-        "best epoch": fitted.best_epoch,
-        "interrupted": fitted.interrupted,
+        "epochs": outcome.epochs,
+        "best epoch": outcome.best_epoch,
+        "interrupted": outcome.interrupted,
         "metrics": outcome.metrics,
         "history": outcome.history,
     }
@@ -82,15 +81,16 @@ def run(args: argparse.Namespace, console: Console) -> int:
     written = ["metrics.json"]
     if not args.no_pictures:
         plots.save(outcome.draw(), folder / "picture.png")
-        outcome.history.plot(folder / "curves.png")
+        plots.save(outcome.draw_curves(), folder / "curves.png")
         written += ["picture.png", "curves.png"]
     table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_row("epochs", f"{fitted.epochs}, the best is {fitted.best_epoch}")
+    best = "" if outcome.best_epoch is None else f", the best is {outcome.best_epoch}"
+    table.add_row("epochs", f"{outcome.epochs}{best}")
     for name, value in outcome.metrics.items():
         table.add_row(name, f"{value:.4g}")
     console.print(table)
     console.print(f"{folder}: {', '.join(written)}", soft_wrap=True)
-    if fitted.interrupted:
-        console.print(f"interrupted after {fitted.epochs} epochs", style="yellow")
+    if outcome.interrupted:
+        console.print(f"interrupted after {outcome.epochs} epochs", style="yellow")
         return 130
     return 0

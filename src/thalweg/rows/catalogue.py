@@ -69,6 +69,7 @@ _TABLE = [
     Row("categorical", "softmax, cross-entropy", _IMAGES, 100, "classes:categorical"),
     Row("gaussian", "mean and scale, Gaussian NLL", ("diabetes",), 300, "numbers:gaussian"),
     Row("mixture", "three Gaussian branches, mixture NLL", ("iris",), 500, "numbers:mixture"),
+    Row("gan", "generator against discriminator", _IMAGES, 150, "games:gan"),
     Row("vae", "variational autoencoder of bits, ELBO", _IMAGES, 100, "densities:vae"),
     Row("fvbn", "MADE of bits, exact likelihood", _IMAGES, 100, "densities:fvbn"),
 ]

@@ -13,7 +13,7 @@ from thalweg.nn import MLP
 from thalweg.optim import AdamW
 from thalweg.optional import library
 from thalweg.rows.catalogue import Setting
-from thalweg.rows.row import Outcome, parts, standardised
+from thalweg.rows.row import Outcome, outcome, parts, standardised
 from thalweg.training import fit
 
 __all__ = ["bernoulli", "categorical"]
@@ -77,7 +77,7 @@ def bernoulli(setting: Setting) -> Outcome:
         _reliability(right, probability, found)
         return figure
 
-    return Outcome(fitted, _metrics(p, probability, found.astype(int)), draw)
+    return outcome(fitted, _metrics(p, probability, found.astype(int)), draw)
 
 
 def _digits(setting: Setting) -> tuple[Any, Any, Any]:
@@ -114,4 +114,4 @@ def categorical(setting: Setting) -> Outcome:
         _reliability(right, probabilities, y)
         return figure
 
-    return Outcome(fitted, _metrics(p, probabilities, y), draw)
+    return outcome(fitted, _metrics(p, probabilities, y), draw)

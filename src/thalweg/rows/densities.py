@@ -14,7 +14,7 @@ from thalweg.optim import Adam
 from thalweg.optional import library
 from thalweg.random import key as make_key
 from thalweg.rows.catalogue import Setting
-from thalweg.rows.row import Outcome, parts
+from thalweg.rows.row import Outcome, outcome, parts
 from thalweg.training import fit
 
 __all__ = ["fvbn", "vae"]
@@ -56,7 +56,7 @@ def vae(setting: Setting) -> Outcome:
     )
 
     def loss(vae: VAE, x: Any, *, key: Any) -> Any:
-        return vae.loss(x, key)
+        return vae.loss(x, key=key)
 
     fitted = fit(
         model,
@@ -73,7 +73,7 @@ def vae(setting: Setting) -> Outcome:
     best: VAE = fitted.best
     chosen = test[:500]
     metrics = {
-        "minus the ELBO": float(-np.mean(best.elbo(test, make_key(setting.seed)))),
+        "minus the ELBO": float(-np.mean(best.elbo(test, key=make_key(setting.seed)))),
         "minus the bound of 200 draws": float(
             -np.mean(best.bound(chosen, 200, key=make_key(setting.seed)))
         ),
@@ -92,7 +92,7 @@ def vae(setting: Setting) -> Outcome:
         plots.tiles(right, _square(shown), "held out, over its reconstruction")
         return figure
 
-    return Outcome(fitted, metrics, draw)
+    return outcome(fitted, metrics, draw)
 
 
 def fvbn(setting: Setting) -> Outcome:
@@ -129,4 +129,4 @@ def fvbn(setting: Setting) -> Outcome:
         plots.tiles(right, _square(test[:_SHOWN]), "held out")
         return figure
 
-    return Outcome(fitted, metrics, draw)
+    return outcome(fitted, metrics, draw)

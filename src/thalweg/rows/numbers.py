@@ -12,7 +12,7 @@ from thalweg.nn import MLP, Affine, Sequential
 from thalweg.optim import AdamW
 from thalweg.optional import library
 from thalweg.rows.catalogue import Setting
-from thalweg.rows.row import Outcome, parts, standardised
+from thalweg.rows.row import Outcome, outcome, parts, standardised
 from thalweg.training import Fitted, fit
 
 __all__ = ["gaussian", "mixture"]
@@ -80,7 +80,7 @@ def gaussian(setting: Setting) -> Outcome:
         _calibration(right, p, found)
         return figure
 
-    return Outcome(fitted, _metrics(p, found, y[train]), draw)
+    return outcome(fitted, _metrics(p, found, y[train]), draw)
 
 
 def mixture(setting: Setting) -> Outcome:
@@ -111,4 +111,4 @@ def mixture(setting: Setting) -> Outcome:
         _calibration(right, p, found)
         return figure
 
-    return Outcome(fitted, _metrics(p, found, length[train]), draw)
+    return outcome(fitted, _metrics(p, found, length[train]), draw)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from thalweg.training.results import Fitted, History
+from thalweg.training.results import Fitted
 
-__all__ = ["Outcome", "parts", "standardised"]
+__all__ = ["Outcome", "outcome", "parts", "standardised"]
 
 
 @dataclass(frozen=True)
@@ -19,21 +19,39 @@ class Outcome:
 
     Attributes
     ----------
-    fitted : Fitted
+    history : dict of str to list of float
+        Losses and metrics by epoch.
     metrics : dict
         Name → number, of data that were not trained on.
-    draw : callable
-        ``draw()``: a matplotlib figure of what the model says.
+    draw, draw_curves : callable
+        Matplotlib figures: of what the model says, and of the history.
+    epochs : int
+    best_epoch : int or None
+        The one whose model is measured; None: the last.
+    interrupted : bool
+        Whether Ctrl-C ended the training.
     """
 
-    fitted: Fitted
+    history: Mapping[str, list[float]]
     metrics: dict[str, float]
     draw: Callable[[], Any]
+    draw_curves: Callable[[], Any]
+    epochs: int
+    best_epoch: int | None = None
+    interrupted: bool = False
 
-    @property
-    def history(self) -> History:
-        """Losses and metrics by epoch."""
-        return self.fitted.history
+
+def outcome(fitted: Fitted, metrics: dict[str, float], draw: Callable[[], Any]) -> Outcome:
+    """Of what `thalweg.fit` gave, whose best model was measured."""
+    return Outcome(
+        fitted.history,
+        metrics,
+        draw,
+        fitted.history.plot,
+        fitted.epochs,
+        fitted.best_epoch,
+        fitted.interrupted,
+    )
 
 
 def parts(n: int, seed: int, *shares: float) -> list[np.ndarray[Any, Any]]:

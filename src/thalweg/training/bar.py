@@ -68,9 +68,7 @@ class Bar:
     ) -> None:
         self._progress.stop()
 
-    def step(
-        self, epoch: int, batch: int, total: int, loss: float, metrics: Mapping[str, Any]
-    ) -> None:
+    def step(self, epoch: int, batch: int, total: int, numbers: Mapping[str, Any]) -> None:
         """After a step: `batch` of this epoch, `total` of all."""
         now = time.monotonic()
         if now < self._next:
@@ -83,8 +81,6 @@ class Bar:
             self._task,
             completed=epoch + part,
             epoch=epoch + 1,
-            numbers="  ".join(
-                f"{name} {float(x):.4g}" for name, x in {"loss": loss, **metrics}.items()
-            ),
+            numbers="  ".join(f"{name} {float(x):.4g}" for name, x in numbers.items()),
             rate=(total - steps) / max(now - before, 1e-9),
         )

@@ -266,7 +266,8 @@ class _Run:
             self._batch += 1
             result.steps += 1
             if shown:
-                bar.step(result.epochs, self._batch, result.steps, loss, metrics)
+                numbers = {TRAIN: loss, **metrics}
+                bar.step(result.epochs, self._batch, result.steps, numbers)
             if every and result.steps % every == 0:
                 self._save()
         return True
