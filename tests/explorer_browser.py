@@ -91,3 +91,13 @@ NODE = """
       done([document.querySelector("#panel h2").textContent, exact("value"), exact("gradient")]);
     })));
 """
+#: Milliseconds until the graph was first drawn.
+DRAWN = """
+    const done = arguments[0];
+    const ask = () => {
+      const [mark] = performance.getEntriesByName("drawn");
+      if (mark) done(mark.startTime);
+      else requestAnimationFrame(ask);
+    };
+    ask();
+"""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 import thalweg as tw
+from thalweg import heads
+from thalweg.scipy import linalg
 
 
 def circuit(x, y, z):
@@ -50,6 +52,59 @@ def recurrent(x, h, u, steps):
         n = np.tanh(x + r * h)
         h = z * h + (1 - z) * n
     return h
+
+
+def density_network(params, x, y):
+    """A mixture density network: a hidden layer, and a mixture of three Gaussians a row."""
+    hidden = np.tanh(x @ params["W"] + params["b"])
+    return np.mean(heads.MixtureDensity(3)(hidden @ params["V"]).nll(y))
+
+
+def gated(cell, xs, y):
+    """A GRU over the steps of a sequence."""
+    h = np.zeros((xs.shape[1], 4))
+    for x in xs:
+        h = cell(h, x)
+    return np.mean((h - y) ** 2)
+
+
+def process(log_length, log_noise, x, y):
+    """The log-likelihood of a Gaussian process, by way of a Cholesky factor."""
+    apart = (x[:, None] - x[None, :]) / np.exp(log_length)
+    covariance = np.exp(-0.5 * apart**2) + np.exp(log_noise) * np.eye(len(x))
+    factor = np.linalg.cholesky(covariance)
+    white = linalg.solve_triangular(factor, y, lower=True)
+    return -0.5 * np.sum(white**2) - np.sum(np.log(np.diag(factor)))
+
+
+def many(x, w):
+    """Ten thousand numbers in a graph without a pattern."""
+    rng = np.random.default_rng(0)
+    values = [x, w]
+    for k in range(8_000):
+        a, b = values[rng.integers(max(0, k - 30), k + 2)], values[-1]
+        values.append([a - 0.5 * b, np.sin(b), a + b, b * w][k % 4])
+    return values[-1]
+
+
+def gallery():
+    """Name → what makes the trace: graphs from three nodes to ten thousand."""
+    rng = np.random.default_rng(0)
+    weights = {"W": rng.normal(size=(1, 8)), "b": rng.normal(size=8), "V": rng.normal(size=(8, 9))}
+    x = rng.uniform(-1, 1, size=(20, 1))
+    steps = rng.normal(size=(20, 2, 3))
+    places = np.linspace(0, 3, 12)
+    return {
+        "circuit": lambda: tw.trace(circuit, -2, 5, -4),
+        "neuron": lambda: tw.trace(neuron, 2.0, -1.0, -3.0, -2.0, -3.0),
+        "classifier": lambda: traces()["classifier"],
+        "density network": lambda: tw.trace(density_network, weights, x, np.sin(3 * x[:, 0])),
+        "GRU, 20 steps": lambda: tw.trace(
+            gated, tw.nn.GRUCell.create(0, 3, 4), steps, np.ones((2, 4))
+        ),
+        "Cholesky": lambda: tw.trace(process, -0.5, -3.0, places, np.sin(places)),
+        "ten thousand": lambda: tw.trace(many, 0.5, 1.5),
+    }
 
 
 def traces():

@@ -188,6 +188,10 @@ def _name(kind: Kind, x: Any, out: Any) -> str:
     return _NAMES[form]
 
 
+#: Kinds whose 1×1 form is their only entry, and those in which it is 1.
+_ONES = (Identity, Broadcast, Reshape)
+_OF_ONE = (*_ONES, Scale, Diagonal, Router)
+
 _NUMBERS: dict[type, Callable[[Any], Any]] = {
     Scale: lambda kind: kind.factor,
     Diagonal: lambda kind: kind.entries,
@@ -287,6 +291,12 @@ class LocalJacobian:
         """The entry of a 1×1 Jacobian; None for others, and where it is not known as a matrix."""
         if self.shape != (1, 1) or _is_opaque(self.structure):
             return None
+        form = type(self.structure)
+        if form in _OF_ONE and self._part is None:  # the most of a graph of numbers
+            entry = 1.0 if form in _ONES else self.entries
+            dtype = np.result_type(dtype_of(self._x), dtype_of(self._out))
+            if dtype.kind == "f" and not np.iscomplexobj(entry):
+                return np.asarray(entry, dtype).reshape(-1)[0]
         try:
             return self.todense()[0, 0]
         except (DtypeError, SizeLimitError):  # linear over the reals only; a long product

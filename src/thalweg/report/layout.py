@@ -27,8 +27,8 @@ __all__ = ["Column", "Drawing", "Edge", "layered"]
 COLUMN_GAP = 56.0
 ROW_GAP = 26.0
 _WAY_POINT = 10.0
-#: Way points a node at most, on average; the longest edges beyond go straight.
-_WAY_POINTS = 3
+#: Way points a node at most, on average, and in all graphs; the longest edges beyond go straight.
+_WAY_POINTS, _ALWAYS = 3, 12_000
 
 
 class Edge(NamedTuple):
@@ -136,7 +136,7 @@ def _way_points(
     for edge in edges:
         reach[edge.source] = max(reach[edge.source], layers[edge.target] - 1)
     lengths = [last - layer for last, layer in zip(reach, layers, strict=True)]
-    left = _WAY_POINTS * count + 100
+    left = max(_WAY_POINTS * count, _ALWAYS)
     starts = [(0, 0)] * count
     for node in sorted(range(count), key=lengths.__getitem__):  # the shortest first
         length = lengths[node]

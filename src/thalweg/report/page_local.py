@@ -59,11 +59,9 @@ class Matrices:
 
 
 def _count(local: LocalJacobian) -> int | None:
-    """How many entries it would be written with; None where it is one number or unknown."""
+    """How many entries it would be written with; None where it has one, or is unknown."""
     m, n = local.shape
-    if (m, n) == (1, 1) and local.number is not None:
-        return None
-    if m * n == 0 or (local.opaque and n > _ASKED):
+    if m * n < 2 or (local.opaque and n > _ASKED):
         return None
     try:
         return local.nnz
@@ -74,8 +72,9 @@ def _count(local: LocalJacobian) -> int | None:
 def local_data(local: LocalJacobian, detail: Detail, matrices: Matrices) -> dict[str, Any]:
     """The size, where it is not a single float64; the numbers, where it holds some."""
     data: dict[str, Any] = {}
-    if local.number is not None:
-        data["local"] = pack(local.number, detail)
+    single = local.number
+    if single is not None:
+        data["local"] = pack(single, detail)
     elif isinstance(local.entries, np.ndarray | np.generic | int | float | complex):
         data["entries"] = pack(local.entries, detail)
     if local.shape == (1, 1):

@@ -2,8 +2,8 @@
 
 import { around } from "./blocks.js";
 import { drawCard, drawEdge } from "./card.js";
-import { bodyOf } from "./data.js";
 import { svg } from "./math.js";
+import { Overview } from "./overview.js";
 
 /** Cards that are drawn as SVG at most. */
 const MOST = 360;
@@ -16,7 +16,7 @@ export class View {
   constructor(graph, elements, callbacks) {
     this.graph = graph;
     this.stage = elements.stage;
-    this.canvas = elements.canvas;
+    this.overview = new Overview(elements.canvas);
     this.world = elements.world;
     this.edgeLayer = elements.edgeLayer;
     this.cards = elements.cards;
@@ -31,6 +31,7 @@ export class View {
     this.cardsShown = new Map();
     this.edgesShown = new Map();
     this.waiting = false;
+    this.moving = false; // by wheel or pointer, just now
     /** @type {(id: number) => { value: boolean, gradient: boolean, everything: boolean }} */
     this.isShown = () => ({ value: true, gradient: true, everything: true });
     this.chosen = null;
@@ -44,6 +45,7 @@ export class View {
 
   /** Forget what is drawn: the numbers or the choice have changed. */
   redraw() {
+    this.moving = false;
     for (const map of [this.cardsShown, this.edgesShown]) {
       for (const element of map.values()) element.remove();
       map.clear();
@@ -60,7 +62,10 @@ export class View {
     });
   }
 
-  /** The part of the drawing that can be seen. */
+  /**
+   * The part of the drawing that can be seen.
+   * @returns {[number, number, number, number]}
+   */
   window() {
     const { clientWidth, clientHeight } = this.stage;
     const margin = 40 / this.scale;
@@ -69,17 +74,26 @@ export class View {
   }
 
   draw() {
-    const box = this.window();
-    const seen = this.graph.visible.filter((node) => touches(box,
-      [node.x, node.y, node.x + node.width, node.y + node.height]));
-    const near = seen.length <= MOST;
     this.world.setAttribute("transform",
       `scale(${this.scale}) translate(${-this.x} ${-this.y})`);
-    const edges = this.graph.edges.filter((edge) => touches(box, edge.box));
-    const few = near && edges.length <= 3 * MOST;
+    if (this.moving && this.overview.move(this)) return;
+    const box = this.window();
+    const { seen, edges } = this.part(box);
+    const few = seen.length <= MOST && edges.length <= 3 * MOST;
     this.keep(this.cardsShown, few ? seen : [], (node) => this.card(node), this.cards);
     this.keep(this.edgesShown, few ? edges : [], (edge) => this.edge(edge), this.edgeLayer);
-    this.paint(few ? null : { seen, edges });
+    if (few) this.overview.hide();
+    else this.overview.paint(this, box, (larger) => this.part(larger));
+  }
+
+  /** The cards and wires that lie in a box. */
+  part([left, top, right, bottom]) {
+    return {
+      seen: this.graph.visible.filter(({ x, y, width, height }) =>
+        x <= right && left <= x + width && y <= bottom && top <= y + height),
+      edges: this.graph.edges.filter(({ box }) =>
+        box[0] <= right && left <= box[2] && box[1] <= bottom && top <= box[3]),
+    };
   }
 
   keep(shown, wanted, draw, parent) {
@@ -144,35 +158,6 @@ export class View {
     this.redraw();
   }
 
-  paint(what) {
-    const ratio = devicePixelRatio || 1;
-    const { clientWidth, clientHeight } = this.stage;
-    this.canvas.hidden = what === null;
-    if (what === null) return;
-    this.canvas.width = clientWidth * ratio;
-    this.canvas.height = clientHeight * ratio;
-    const pen = this.canvas.getContext("2d");
-    const style = getComputedStyle(document.documentElement);
-    const colour = (name) => style.getPropertyValue(`--${name}`).trim();
-    const zoom = this.scale * ratio;
-    pen.setTransform(zoom, 0, 0, zoom, -this.x * zoom, -this.y * zoom);
-    pen.lineWidth = Math.max(1.2, 0.7 / this.scale);
-    pen.strokeStyle = colour("edge");
-    pen.globalAlpha = 0.7;
-    pen.stroke(new Path2D(what.edges.map((edge) => edge.path).join("")));
-    pen.globalAlpha = 1;
-    const fills = [colour("card"), colour("input"), colour("output")];
-    const least = 2.5 / this.scale;
-    for (const node of what.seen) {
-      const body = bodyOf(node);
-      pen.fillStyle = node.id === this.chosen ? colour("chosen")
-        : this.heat?.colour(node) ?? fills[node.output ? 2 : node.input ? 1 : 0];
-      const [width, height] = [Math.max(body.width, least), Math.max(body.height, least)];
-      pen.fillRect(body.x, body.y, width, height);
-      pen.strokeRect(body.x, body.y, width, height);
-    }
-  }
-
   zoom(factor, left = this.stage.clientWidth / 2, top = this.stage.clientHeight / 2) {
     const scale = Math.min(Math.max(this.scale * factor, SMALLEST), LARGEST);
     this.x += left / this.scale - left / scale;
@@ -185,7 +170,12 @@ export class View {
     this.fitted = null;
     this.request();
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.onMove([this.x, this.y, this.scale]), 200);
+    this.moving = true;
+    this.timer = setTimeout(() => {
+      this.moving = false;
+      this.request();
+      this.onMove([this.x, this.y, this.scale]);
+    }, 200);
   }
 
   set([x, y, scale]) {
