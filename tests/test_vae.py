@@ -11,7 +11,7 @@ from thalweg import heads
 from thalweg.errors import ShapeError, TracingError, UserError
 from thalweg.generative import VAE
 from thalweg.heads.head import raw_of_scale
-from thalweg.nn import MLP, Affine
+from thalweg.nn import MLP, Affine, Sequential
 from thalweg.scipy.special import logsumexp
 
 KEY = tw.random.key(0)
@@ -203,6 +203,23 @@ def test_training_finds_the_principal_components():
     assert model.elbo(x, key=KEY, samples=100).mean() == pytest.approx(best, abs=0.02)
 
 
+def test_images_and_one_row():
+    """An event may have any shape, a batch too; the networks are the user's own."""
+
+    def flat(x):
+        return np.reshape(x, (*x.shape[:-3], 6))
+
+    head = heads.Bernoulli(event=(3, 2, 1))
+    encoder = Sequential([flat, Affine.create(0, 6, 4)])
+    model = VAE(encoder, Affine.create(1, 2, 6), head, 2)
+    x = (np.random.default_rng(0).random((5, 3, 2, 1)) < 0.5).astype(float)
+    assert model.bound(x, 10).shape == (5,)
+    assert model.sample(0, 4).shape == (4, 3, 2, 1)
+    assert model.elbo(x[0], key=KEY).shape == ()
+    assert model.kl(x[None]).shape == (1, 5, 2)
+    tw.check_grads(lambda model: model.loss(x, key=KEY), (model,), order=1)
+
+
 def test_through_fit():
     """`tw.fit` hands a key of its own to each step, and the number of steps made to annealing."""
     _, truth = linear()
@@ -222,12 +239,18 @@ def test_through_fit():
 
 def test_shapes_and_settings_are_refused():
     model = small()
-    with pytest.raises(ShapeError, match=r"\(…, 4,\)"):
+    with pytest.raises(ShapeError, match=r"\(…, 4\)"):
         model.encode(np.zeros((2, 5)))
-    with pytest.raises(ShapeError, match=r"\(n, 4,\)"):
+    with pytest.raises(ShapeError, match=r"\(n, 4\)"):
         model.bound(np.zeros(4))
     with pytest.raises(UserError, match="positive integer"):
         model.bound(BITS, 0)
+    for what in (
+        lambda m: m.elbo(BITS, key=KEY, samples=0),
+        lambda m: m.log_weights(BITS, 0, key=KEY),
+    ):
+        with pytest.raises(UserError, match="samples"):
+            what(model)
     with pytest.raises(UserError, match="n_latent"):
         VAE.create(0, heads.Bernoulli(event=(4,)), 0)
     with pytest.raises(UserError, match="vectors"):

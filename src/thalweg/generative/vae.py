@@ -186,6 +186,7 @@ class VAE:
         ``logsumexp(…, axis=0)`` is the loss of an importance-weighted autoencoder (Burda, Grosse,
         Salakhutdinov, ICLR 2016).
         """
+        (samples,) = size("VAE", samples=samples)
         q = self.encode(x)
         return self._log_weights(x, q, normal(key, (samples, *q.loc.shape), dtype=q.loc.dtype))
 
@@ -222,7 +223,7 @@ class VAE:
         x = self._data(x)
         if x.ndim != 1 + len(self.head.event):
             raise ShapeError(
-                f"VAE.bound: x has shape {x.shape}, expected (n, {str(self.head.event)[1:]}"
+                f"VAE.bound: x has shape {x.shape}, expected (n, {_listed(self.head.event)})"
             )
         keys = split(key_of(0) if key is None else key, len(x))
         pairs = max(1, int(memory * 2**20 / self._bytes_a_draw()))
@@ -279,13 +280,14 @@ class VAE:
         event = self.head.event
         if x.shape[max(0, x.ndim - len(event)) :] != event:
             raise ShapeError(
-                f"VAE: x has shape {x.shape}, expected (…, {str(event)[1:]}: the head is "
+                f"VAE: x has shape {x.shape}, expected (…, {_listed(event)}): the head is "
                 f"{self.head!r}"
             )
         return x if x.dtype.kind == "f" else x.astype(self._dtype)
 
     def _terms(self, x: Any, key: Any, samples: int) -> tuple[Any, Any]:
         """Mean log p(x|z) of each row, and its divergence by numbers of the code."""
+        (samples,) = size("VAE", samples=samples)
         q = self.encode(x)
         noise = normal(key, (samples, *q.loc.shape), dtype=q.loc.dtype)
         likelihood = self._log_likelihood(x, q.loc + q.scale * noise)
@@ -309,6 +311,10 @@ class VAE:
         """Of all activations of the decoder, about: every leaf has one a column."""
         columns = sum(leaf.shape[-1] for leaf in flatten(self.decoder)[0] if leaf.ndim)
         return (columns + 2 * self.head.size + 4 * self.n_latent) * self._dtype.itemsize
+
+
+def _listed(shape: tuple[int, ...]) -> str:
+    return ", ".join(map(str, shape))
 
 
 def _kl(q: GaussianDistribution) -> Any:
