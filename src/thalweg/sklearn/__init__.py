@@ -25,7 +25,9 @@ except ImportError as error:
     ) from error
 
 from thalweg.sklearn.classifier import NetClassifier
+from thalweg.sklearn.density import MADEDensity
 from thalweg.sklearn.regressor import NetRegressor
 from thalweg.sklearn.scores import neg_crps, neg_nll
+from thalweg.sklearn.transformer import VAETransformer
 
-__all__ = ["NetClassifier", "NetRegressor", "neg_crps", "neg_nll"]
+__all__ = ["MADEDensity", "NetClassifier", "NetRegressor", "VAETransformer", "neg_crps", "neg_nll"]

@@ -45,8 +45,8 @@ class NetClassifier(ClassifierMixin, Network):  # type: ignore[misc]
     shuffle : bool
         New order of the rows each epoch.
     tol, n_iter_no_change : float, int
-        Training ends when the loss has not fallen by `tol` for so many epochs; for L-BFGS `tol`
-        bounds the gradient's largest entry.
+        With a constant rate, or with early stopping, training ends when the loss has not fallen by
+        `tol` for so many epochs; for L-BFGS `tol` bounds the gradient's largest entry.
     early_stopping : bool
         Hold out `validation_fraction` of the rows (of each class alike), go by their loss, and keep
         the best epoch's weights.
@@ -231,16 +231,13 @@ class NetClassifier(ClassifierMixin, Network):  # type: ignore[misc]
             self.head_ = Bernoulli(event=(n,)) if self._multilabel else Categorical(n)
         return self.encode(y)
 
-    def _weighted(self, y: np.ndarray, w: np.ndarray) -> np.ndarray:
+    def _weighted(self, y: Any, w: np.ndarray) -> np.ndarray:
         if self.class_weight is None:
             return w
         return w * compute_sample_weight(self.class_weight, y)
 
-    def _labels(self, y: np.ndarray) -> np.ndarray | None:
-        return None if self._multilabel else y
-
-    def _bias(self, y: np.ndarray, seed: int) -> None:
-        return None
+    def _labels(self, columns: tuple[np.ndarray, ...]) -> np.ndarray | None:
+        return None if self._multilabel else columns[1]
 
     def predict_dist(self, X: Any) -> CategoricalDistribution | BernoulliDistribution:
         """The distributions over class numbers (positions in `classes_`), or over bits."""

@@ -22,7 +22,8 @@ from thalweg.heads import (
 )
 from thalweg.heads.location_scale import LocationScaleHead
 from thalweg.sklearn.network import Network
-from thalweg.sklearn.training import Scaling, fraction, holdout
+from thalweg.sklearn.rows import Scaling, evenly, holdout
+from thalweg.sklearn.settings import fraction
 
 __all__ = ["NetRegressor"]
 
@@ -225,14 +226,9 @@ class NetRegressor(RegressorMixin, Network):  # type: ignore[misc]
             raise ValueError(f"head={self.head!r}: its event does not fit targets of shape {event}")
         return dataclasses.replace(self.head, event=event)
 
-    def _weighted(self, y: np.ndarray, w: np.ndarray) -> np.ndarray:
-        return w
-
-    def _labels(self, y: np.ndarray) -> None:
-        return None
-
-    def _bias(self, y: np.ndarray, seed: int) -> np.ndarray | None:
-        return self.head_.start(y, seed) if isinstance(self.head_, MixtureDensity) else None
+    def _bias(self, y: np.ndarray, w: np.ndarray, seed: int) -> np.ndarray | None:
+        head = self.head_
+        return head.start(evenly(y, w), seed) if isinstance(head, MixtureDensity) else None
 
     def predict_dist(self, X: Any) -> Distribution:
         """The predicted distributions, one a row: ask them for what you want to know."""
