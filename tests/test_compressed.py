@@ -174,3 +174,29 @@ def test_the_compiled_form_runs_as_its_function_does():
     jacobian = tw.jacobian(f, form="sparse")
     x = RNG.standard_normal(N)
     np.testing.assert_allclose(jacobian(x).diagonal(), np.cos(x) * x + np.sin(x))
+
+
+@pytest.mark.parametrize("n", [3, 4, 50])
+def test_bands_side_by_side(n):
+    """The compiled forms of banded matrices: corners, zeros of this point, values that are not
+    finite."""
+
+    def rosenbrock(x):
+        return np.sum(100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2)
+
+    def ahead(x):
+        return np.concatenate([x[1:] * x[:-1] ** 2, x[-1:]])
+
+    x = RNG.standard_normal(n)
+    x[1] = 0
+    for make, f in ((tw.hessian, rosenbrock), (tw.jacobian, ahead)):
+        for pattern in ("global", "local"):
+            found = make(tw.compile(f), form="sparse", pattern=pattern)(x)
+            np.testing.assert_allclose(found.toarray(), make(f)(x), rtol=1e-12)
+            assert found.has_sorted_indices
+            found.data[:] = 0  # what is given away shares nothing
+        compiled = make(tw.compile(f), form="sparse")
+        for bad in (np.inf, np.nan):
+            y = np.where(np.arange(n) == n - 1, bad, x)
+            with np.errstate(all="ignore"):
+                np.testing.assert_array_equal(compiled(y).toarray(), make(f)(y))

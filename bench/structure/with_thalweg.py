@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 import thalweg as tw
+import thalweg.api_structured  # with SciPy: as of the peers, imports are no part of the set-up
 from bench.structure import Problem, bundle, prepared, programs
 from bench.workload import Prepared, Setting
 

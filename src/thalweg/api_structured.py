@@ -17,7 +17,7 @@ from thalweg.graph.node import Node
 from thalweg.guards import depth
 from thalweg.jacobian.compressed import Memory
 from thalweg.jacobian.index_map import columns_of
-from thalweg.jacobian.layout import Layout
+from thalweg.jacobian.layout import Layout, cut
 from thalweg.jacobian.operator import Jacobian, Lazy, csr_of
 from thalweg.jacobian.terms import Factor, Term, UnstructuredError
 from thalweg.jacobian.ways import Found, Walk, blocks_of, entries_from
@@ -248,9 +248,10 @@ class _Entries:
         plan = self._plans[number]
         made = []
         for layout, (data, total), shape in zip(plan.layouts, numbers, plan.shapes, strict=True):
-            if total != total and np.isnan(data).any():
+            kept = cut(data, layout)
+            if total != total and np.isnan(kept).any():
                 raise UnstructuredError("NaN on the way")
-            made.append(csr_of(layout, data, shape, local))
+            made.append(csr_of(layout, kept, shape, local))
         return plan.rebuild(made)
 
 

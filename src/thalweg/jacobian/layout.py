@@ -12,7 +12,7 @@ from thalweg.jacobian.terms import Term, flat_entries
 from thalweg.ops.index import add_at, getitem
 from thalweg.ops.shape import astype
 
-__all__ = ["Layout", "arranged", "data_of", "layout_at", "layout_of"]
+__all__ = ["Layout", "arranged", "cut", "data_of", "layout_at", "layout_of"]
 
 
 class Layout(NamedTuple):
@@ -28,6 +28,9 @@ class Layout(NamedTuple):
         For each number of the data the entry that it is (None: in order, or `places`).
     places : array or None
         Where entries share a position: the place of each kept entry in the data.
+    beside : tuple of int, or None
+        The terms in this order, side by side: row by row, the entries stand where they belong. Then
+        `kept` is a slice, and the rest None.
     """
 
     indptr: Any
@@ -35,6 +38,7 @@ class Layout(NamedTuple):
     kept: Any
     order: Any
     places: Any
+    beside: tuple[int, ...] | None = None
 
     @property
     def nnz(self) -> int:
@@ -52,10 +56,34 @@ def layout_of(terms: Sequence[Term], m: int, n: int) -> Layout:
     if not terms:
         return layout_at(np.zeros(0, np.intp), np.zeros(0, np.intp), m, n)
     found = [flat_entries(term._replace(scale=1.0, factors=())) for term in terms]
+    beside = _beside(terms, [c for _, c, _ in found], m, n)
+    if beside is not None:
+        return beside
     rows = np.concatenate([r.reshape(-1) for r, _, _ in found])
     columns = np.concatenate([c.reshape(-1) for _, c, _ in found])
     has_holes = any(term.columns.has_holes or term.supports for term in terms)
     return layout_at(rows, columns, m, n, has_holes)
+
+
+def _beside(terms: Sequence[Term], columns: Sequence[Any], m: int, n: int) -> Layout | None:
+    """The layout of diagonals side by side, as those of a band are; None where they are not."""
+    plain = all(not term.extra and term.rows is None and not term.supports for term in terms)
+    if not plain or len(terms) < 2 or m < 3:
+        return None
+    places = np.stack([c.reshape(-1) for c in columns], 1)
+    order = np.argsort(places[m // 2], kind="stable")
+    places = places[:, order].reshape(-1)
+    there = np.flatnonzero(places >= 0)
+    first, last = (int(there[0]), int(there[-1]) + 1) if there.size else (0, 0)
+    if last - first != there.size:  # holes between them
+        return None
+    rows, places = np.arange(m).repeat(len(terms))[first:last], places[first:last]
+    keys = rows * n + places
+    if not np.all(keys[1:] > keys[:-1]):
+        return None
+    kept = slice(first, last)
+    layout = layout_at(rows, places, m, n)
+    return layout._replace(kept=kept, beside=tuple(order.tolist()))
 
 
 def layout_at(rows: Any, columns: Any, m: int, n: int, has_holes: bool = False) -> Layout:
@@ -87,15 +115,29 @@ def layout_at(rows: Any, columns: Any, m: int, n: int, has_holes: bool = False) 
 
 
 def data_of(terms: Sequence[Term], layout: Layout, dtype: Any) -> Any:
-    """The data of the sparse form: values, or a node where the factors are nodes."""
+    """The data of the sparse form: values, or a node where the factors are nodes.
+
+    Where the layout has terms `beside` each other it is a table, for `cut` to read row by row.
+    """
     if not terms:
         return np.zeros(0, dtype)
-    parts = []
-    for term in terms:
-        values = flat_entries(term)[2]
-        parts.append(np.reshape(values, (math.prod(values.shape),)))
+    if layout.beside is not None:
+        columns = [_column(terms[k]) for k in layout.beside]
+        table: Any = np.stack(columns, 1)
+        return astype(table, dtype) if table.dtype != dtype else table
+    parts = [_column(term) for term in terms]
     flat: Any = np.concatenate(parts) if len(parts) > 1 else parts[0]
     return arranged(flat, layout, dtype)
+
+
+def _column(term: Term) -> Any:
+    values = flat_entries(term)[2]
+    return np.reshape(values, (math.prod(values.shape),))
+
+
+def cut(data: Any, layout: Layout) -> Any:
+    """The numbers of the CSR array: a view."""
+    return data if layout.beside is None else data.reshape(-1)[layout.kept]
 
 
 def arranged(flat: Any, layout: Layout, dtype: Any) -> Any:

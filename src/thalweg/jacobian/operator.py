@@ -13,7 +13,7 @@ from scipy.sparse.linalg import LinearOperator
 from thalweg.config import config
 from thalweg.errors import SizeLimitError
 from thalweg.jacobian.describe import Structure, describe
-from thalweg.jacobian.layout import Layout, data_of, layout_of
+from thalweg.jacobian.layout import Layout, cut, data_of, layout_of
 from thalweg.jacobian.structure import bytes_text
 from thalweg.jacobian.terms import Term, UnstructuredError, flat_entries, network, product
 
@@ -212,7 +212,7 @@ class Jacobian(LinearOperator):  # type: ignore[misc]
                 data = data_of(self._terms, layout, self.dtype)
         except UnstructuredError as error:
             raise self._too_big("sparse", str(error)) from None
-        return csr_of(layout, np.array(data), self.shape, self._local)
+        return csr_of(layout, cut(np.array(data), layout), self.shape, self._local)
 
     def todense(self) -> np.ndarray[Any, Any]:
         """The matrix as a NumPy array of two axes.

@@ -37,6 +37,7 @@ from thalweg.graph.kinds import (
     Zero,
 )
 from thalweg.graph.node import Node
+from thalweg.jacobian.index_map import IndexMap
 from thalweg.jacobian.terms import (
     Factor,
     Term,
@@ -339,7 +340,55 @@ def _put(kind: Put, term: Term, x: Any, out: Any) -> Term:
         rows = _inverse(owner, math.prod(x.shape))
         if rows is not None:  # a few rows of many columns: the others are not worth a number
             return term._replace(rows=rows.reshape(x.shape))
+    margins = _margins(kind.index, out.shape)
+    if margins is not None:
+        inside = tuple(n - a - b for n, (a, b) in zip(out.shape, margins, strict=True))
+        if [n for n in inside if n != 1] == [n for n in x.shape if n != 1]:
+            return _padded(term, margins, inside, out.shape)
     return gathered(term, owner, out.shape)
+
+
+def _margins(index: Any, shape: tuple[int, ...]) -> list[tuple[int, int]] | None:
+    """How much of each axis is before and after what an index of slices names; None for others."""
+    parts = list(index) if type(index) is tuple else [index]
+    if Ellipsis in [part for part in parts if type(part) is type(Ellipsis)]:
+        at = next(k for k, part in enumerate(parts) if part is Ellipsis)
+        parts[at : at + 1] = [slice(None)] * (len(shape) - len(parts) + 1)
+    parts += [slice(None)] * (len(shape) - len(parts))
+    if not all(type(part) in (slice, int) for part in parts):
+        return None
+    margins = []
+    for part, n in zip(parts, shape, strict=True):
+        first, stop, step = (part if type(part) is slice else slice(part, part + 1 or n)).indices(n)
+        if step != 1 or stop <= first:
+            return None
+        margins.append((first, n - stop))
+    return margins
+
+
+def _padded(
+    term: Term,
+    margins: Sequence[tuple[int, int]],
+    inside: tuple[int, ...],
+    shape: tuple[int, ...],
+) -> Term:
+    """Zeros laid around the entries: no gather."""
+
+    def pad(a: Any, e: int) -> Any:
+        a = np.reshape(a, (*a.shape[:e], *inside))
+        for axis, around in enumerate(margins, e):
+            first, last = (
+                np.zeros((*a.shape[:axis], n, *a.shape[axis + 1 :]), a.dtype) for n in around
+            )
+            parts = [part for part in (first, a, last) if part.size or part is a]
+            a = np.concatenate(parts, axis=axis) if len(parts) > 1 else a
+        return a
+
+    e = term.extra
+    places = term.columns.numbers().reshape(*term.shape[:e], *inside)
+    numbers = np.pad(places, [(0, 0)] * e + list(margins), constant_values=-1)
+    made = reindexed(term, shape, pad, lambda c: IndexMap(numbers, None))
+    return made._replace(columns=IndexMap(numbers, None))
 
 
 # ---- terms of some rows ---------------------------------------------------------------------
