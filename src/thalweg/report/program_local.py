@@ -93,6 +93,8 @@ def _routes(kind: Any) -> bool:
 
 def _matrix(kind: Kind, local: LocalJacobian, x: Node, out: Node) -> tuple[Any, Any, Any]:
     """(entries, rows, columns) of the triplets, structural zeros of a router among them."""
+    if not size_of(out) * size_of(x):
+        return None, None, None
     field = _HELD.get(type(kind))
     held = getattr(kind, field) if field else None
     unknown = UNKNOWN, None, None

@@ -27,7 +27,8 @@ function divided(x, y) {
     quotient -= 1;
   }
   const low = Math.floor(quotient);
-  return [quotient - low > 0.5 ? low + 1 : low, rest === 0 ? Math.sign(y) * 0 : rest];
+  const whole = quotient - low > 0.5 ? low + 1 : low;
+  return [whole === 0 ? Math.sign(x) * Math.sign(y) * 0 : whole, rest === 0 ? Math.sign(y) * 0 : rest];
 }
 
 function sigmoid(x) {
@@ -87,7 +88,7 @@ export const SCALAR = {
   fmax: (x, y) => (Number.isNaN(x) ? y : Number.isNaN(y) ? x : Math.max(x, y)),
   fmin: (x, y) => (Number.isNaN(x) ? y : Number.isNaN(y) ? x : Math.min(x, y)),
   clip: (x, low, high) => Math.min(Math.max(x, low), high),
-  sign: Math.sign,
+  sign: (x) => (x === 0 ? 0 : Math.sign(x)),
   floor_divide: (x, y) => divided(x, y)[0],
   remainder: (x, y) => divided(x, y)[1],
   fmod: (x, y) => x % y,
