@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import numpy as np
 import pytest
@@ -357,6 +358,28 @@ def test_the_quiz_asks_for_an_entry_from_the_chosen_node_on(browser):
     assert browser.text("#panel h2") == "W"
     browser.click("#quiz-end")
     assert browser.js("return document.getElementById('quiz').hidden")
+
+
+@in_browser
+def test_play_and_pause(browser):
+    trace = tw.trace(fan_out, 1.5, -0.25)
+    browser.open(trace)
+    browser.key(" ")
+    assert browser.text("#play") == "pause"
+    until = time.monotonic() + 20
+    while not browser.text("#step").startswith("2/"):
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    browser.key(" ")
+    assert browser.text("#play") == "play"
+    step = browser.text("#step")
+    time.sleep(1.2)
+    assert browser.text("#step") == step
+    browser.key(" ")
+    while browser.text("#play") == "pause":  # to the end, where it stops by itself
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    assert browser.text("#step").startswith(f"{2 * len(trace)}/{2 * len(trace)}")
 
 
 @in_browser

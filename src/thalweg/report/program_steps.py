@@ -39,7 +39,8 @@ ELEMENTWISE = frozenset(
     greater greater_equal equal not_equal logical_and logical_or logical_xor logical_not isnan
     isinf isfinite signbit floor ceil trunc rint where exp exp2 expm1 log log2 log10 log1p sin cos
     tan arcsin arccos arctan sinh cosh tanh arcsinh arccosh arctanh hypot arctan2 logaddexp
-    logaddexp2 sigmoid softplus log_sigmoid heaviside copysign xlogy erf erfc""".split()
+    logaddexp2 sigmoid softplus log_sigmoid heaviside copysign xlogy xlog1py erf erfc
+    ndtr entr logit""".split()
 )
 _OTHER_NAMES = {
     "expit": "sigmoid",
@@ -217,9 +218,9 @@ def _norm(steps: Steps, node: Node) -> Encoded:
     order, axes = node.params["ord"], node.params["axes"]
     if order in (None, "f", "fro") or (order == 2 and len(axes) == 1):
         return "norm", node.operands, (axes, 2)
-    if isinstance(order, str) or len(axes) != 1 or not 0 < order < math.inf:
-        raise UnknownStepError(f"the norm of order {order} is not computed again")
-    return "norm", node.operands, (axes, order)
+    if isinstance(order, str) or len(axes) != 1:
+        raise UnknownStepError(f"the norm of order {order} of a matrix is not computed again")
+    return "norm", node.operands, (axes, number(float(order)))
 
 
 # ---- products -----------------------------------------------------------------------------
@@ -306,10 +307,12 @@ _RULES: dict[str, _Rule] = {
     **dict.fromkeys(("reshape", "transpose", "broadcast_to", "diagonal", "diag", "roll"), _moved),
     **dict.fromkeys(("concatenate", "stack", "sliding_windows", "einsum_diagonal"), _moved),
     **dict.fromkeys(("sum", "prod", "max", "min", "mean"), _along_axes),
+    **dict.fromkeys(("masked_sum", "masked_prod", "masked_max", "masked_min"), _along_axes),
     **dict.fromkeys(("softmax", "log_softmax", "logsumexp"), _along_axes),
     **dict.fromkeys(("all", "any", "argmax", "argmin", "count_nonzero"), _counted),
     **dict.fromkeys(("var", "std"), _spread),
     **dict.fromkeys(("cumsum", "cumprod", "linear_recurrence"), _along_axis),
+    **dict.fromkeys(("maximum_accumulate", "minimum_accumulate"), _along_axis),
     **dict.fromkeys(("bitwise_and", "bitwise_or", "bitwise_xor", "invert"), _logical),
     **dict.fromkeys(("deg2rad", "radians"), _scaled(math.pi / 180)),
     **dict.fromkeys(("rad2deg", "degrees"), _scaled(180 / math.pi)),

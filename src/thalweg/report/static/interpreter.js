@@ -175,7 +175,11 @@ function variance(x, found, freedom) {
   return folded(squares, found, 0, plus).map((total) => total / Math.max(found.shared - freedom, 0));
 }
 
-function norm(x, found, order) {
+function norm(x, found, given) {
+  const order = toNumber(given);
+  if (order === Infinity) return folded(x, found, 0, (most, y) => Math.max(most, Math.abs(y)));
+  if (order === -Infinity) return folded(x, found, Infinity, (least, y) => Math.min(least, Math.abs(y)));
+  if (order === 0) return folded(x, found, 0, (n, y) => n + Number(y !== 0));
   if (order === 2) return folded(x, found, 0, (sum, y) => sum + y * y).map(Math.sqrt);
   return folded(x, found, 0, (sum, y) => sum + Math.abs(y) ** order).map((sum) => sum ** (1 / order));
 }
@@ -217,6 +221,22 @@ const REDUCTIONS = {
   },
 };
 
+/** Reductions that leave out what a mask does: with what stands there instead, and how an initial value enters. */
+const MASKED = {
+  masked_sum: ["sum", 0, SCALAR.add],
+  masked_prod: ["prod", 1, SCALAR.multiply],
+  masked_max: ["max", -Infinity, SCALAR.maximum],
+  masked_min: ["min", Infinity, SCALAR.minimum],
+};
+
+function masked(name, [x, mask, initial], found, memory) {
+  const [reduction, neutral, join] = MASKED[name];
+  memory.mask ??= stretched(mask.shape, x.shape);
+  const filled = Float64Array.from(x.data, (y, i) => (mask.data[memory.mask[i]] !== 0 ? y : neutral));
+  const result = REDUCTIONS[reduction](filled, found);
+  return initial ? result.map((y) => join(y, initial.data[0])) : result;
+}
+
 /** next(k): the entry at k from the one before it along the axis. */
 function scanned(out, axis, next) {
   const step = stridesOf(out.shape)[axis];
@@ -230,6 +250,10 @@ function scanned(out, axis, next) {
 const SCANS = {
   cumsum: ([x], out, axis) => scanned(out, axis, (k, before) => (before ?? 0) + x.data[k]),
   cumprod: ([x], out, axis) => scanned(out, axis, (k, before) => (before ?? 1) * x.data[k]),
+  maximum_accumulate: ([x], out, axis) =>
+    scanned(out, axis, (k, before) => Math.max(before ?? -Infinity, x.data[k])),
+  minimum_accumulate: ([x], out, axis) =>
+    scanned(out, axis, (k, before) => Math.min(before ?? Infinity, x.data[k])),
   linear_recurrence: ([a, b], out, axis) => {
     const [factors, terms] = [a, b].map((x) => stretched(x.shape, out.shape));
     scanned(out, axis, (k, before) => a.data[factors[k]] * (before ?? 0) + b.data[terms[k]]);
@@ -274,6 +298,9 @@ export class Interpreter {
     else if (name in REDUCTIONS) {
       memory.found ??= groupsOf(operands[0].shape, more[0]);
       out.data.set(REDUCTIONS[name](operands[0].data, memory.found, more[1]));
+    } else if (name in MASKED) {
+      memory.found ??= groupsOf(operands[0].shape, more[0]);
+      out.data.set(masked(name, operands, memory.found, memory));
     } else if (name in SCANS) SCANS[name](operands, out, more[0]);
     else if (name === "move") moveEntries(operands, out, more, this.constants, memory);
     else if (name === "contract") contract(operands, out, more);

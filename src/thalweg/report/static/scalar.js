@@ -140,8 +140,12 @@ export const SCALAR = {
   heaviside: (x, y) => (Number.isNaN(x) ? NaN : x === 0 ? y : Number(x > 0)),
   copysign: (x, y) => (y < 0 || Object.is(y, -0) ? -Math.abs(x) : Math.abs(x)),
   xlogy: (x, y) => (x === 0 && !Number.isNaN(y) ? 0 : x * Math.log(y)),
+  xlog1py: (x, y) => (x === 0 && !Number.isNaN(y) ? 0 : x * Math.log1p(y)),
   erf,
   erfc,
+  ndtr: (x) => erfc(-x * Math.SQRT1_2) / 2,
+  entr: (x) => (x > 0 ? -x * Math.log(x) : x === 0 ? 0 : Number.isNaN(x) ? NaN : -Infinity),
+  logit: (x) => (x > 0.3 && x < 0.65 ? Math.log1p((2 * x - 1) / (1 - x)) : Math.log(x / (1 - x))),
 };
 
 /** To so many digits behind the point. */
