@@ -362,12 +362,12 @@ def test_the_quiz_asks_for_an_entry_from_the_chosen_node_on(browser):
 
 @in_browser
 def test_play_and_pause(browser):
-    trace = tw.trace(fan_out, 1.5, -0.25)
-    browser.open(trace)
+    trace = tw.trace(circuit, -2, 5, -4)
+    browser.open(trace, "#step=6")
     browser.key(" ")
     assert browser.text("#play") == "pause"
     until = time.monotonic() + 20
-    while not browser.text("#step").startswith("2/"):
+    while browser.text("#step").startswith("6/"):
         assert time.monotonic() < until
         time.sleep(0.02)
     browser.key(" ")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hmac
 import json
 import secrets
+import sys
 import threading
 import traceback
 from collections.abc import Callable, Mapping
@@ -58,6 +59,11 @@ class PlaygroundServer(ThreadingHTTPServer):
         self.origins = {f"http://{host}" for host in self.hosts}
         self.address = f"http://127.0.0.1:{self.server_port}/?token={self.token}"
         self.page, self.policy = _page()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that has gone (the page asks for something newer) is no error."""
+        if not isinstance(sys.exc_info()[1], ConnectionError | TimeoutError):
+            super().handle_error(request, client_address)
 
     def knows(self, token: str) -> bool:
         """Whether this is the token."""
@@ -113,8 +119,6 @@ class _Handler(BaseHTTPRequestHandler):
             respond()
         except _Refusal as refusal:
             self._send(refusal.status, "text/plain; charset=utf-8", f"{refusal}\n".encode())
-        except (BrokenPipeError, ConnectionResetError, TimeoutError):
-            self.close_connection = True  # the page has gone on to a newer request
 
     def _check_sender(self) -> None:
         """Refuse what does not come from this machine's own page."""
