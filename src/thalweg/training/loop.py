@@ -16,10 +16,11 @@ from thalweg.api_compile import compile
 from thalweg.errors import DataError, NonFiniteError
 from thalweg.optim.base import Updating, fresh
 from thalweg.optim.rules import Adam
-from thalweg.report.trace import trace
+from thalweg.report.trace import Trace, trace
 from thalweg.training.bar import Bar
 from thalweg.training.batches import Source
 from thalweg.training.results import Epoch, Fitted, History
+from thalweg.training.snapshots import Snapshots
 from thalweg.training.step import TRAIN, VALIDATION, Options, answer, step, valuation
 from thalweg.training.store import Checkpoints
 from thalweg.tree import tree_map, unflatten
@@ -48,6 +49,7 @@ def fit(
     callbacks: Iterable[Callable[[Epoch], Any]] = (),
     checkpoint: str | Path | Checkpoints | None = None,
     resume: bool | str = False,
+    explore: str | Path | Snapshots | None = None,
     progress: bool | None = None,
 ) -> Fitted:
     """Train a model by mini-batches: gradients and update are one compiled step, in place.
@@ -93,6 +95,9 @@ def fit(
         Go on from the newest checkpoint in the folder, if there is one. The result is the same to
         the last bit as without the interruption, so settings that differ (rate, batch size, seed,
         …) are an error; with "changed" the run goes on with the new ones.
+    explore : path or Snapshots, optional
+        The folder for pages of the explorer, of steps 0, 1, 2, 5, 10, 20, …; its ``index.html``
+        runs through them.
     progress : bool, optional
         A progress bar on stderr; by default where that is a terminal.
 
@@ -145,6 +150,8 @@ def fit(
         run.open(
             checkpoint if isinstance(checkpoint, Checkpoints) else Checkpoints(checkpoint), resume
         )
+    if explore is not None:
+        run.snapshots = explore if isinstance(explore, Snapshots) else Snapshots(explore)
     done = (run.result.epochs, run.result.steps)
     with Bar(progress, epochs, source.steps, done) as bar, interrupts() as asked:
         run.train(epochs, tuple(callbacks), bar, asked)
@@ -174,6 +181,7 @@ class _Run:
         self._loss, self._source, self._held = loss, source, held
         self._patience = patience
         self._store: Checkpoints | None = None
+        self.snapshots: Snapshots | None = None
         self._batch = 0  # of the epoch under way
         self._sums: dict[str, float] = {TRAIN: 0.0}
         self._rows = 0
@@ -247,12 +255,14 @@ class _Run:
         result, step, options, sums = self.result, self._step, self._options, self._sums
         every = self._store.every if self._store else None
         given: dict[str, Any] = {}
-        state, params, shown = self._state, result.model, bar.shown
+        state, params, shown, snapshots = self._state, result.model, bar.shown, self.snapshots
         for rows, batch in self._source.epoch(result.epochs, self._batch):
             if asked.is_set():
                 return False
             if options.names:
                 given = options(result.steps)
+            if snapshots is not None and snapshots.wants(result.steps):
+                snapshots.save(result.steps, self._traced(batch, given))
             state, params, value, metrics, fine = step(state, params, given, *batch)
             loss = float(value)
             if not fine:
@@ -328,14 +338,19 @@ class _Run:
         about |= {"batch": self._batch, "sums": self._sums, "rows": self._rows}
         self._store.save(result.steps, self._tree(), {**about, "settings": self.settings})
 
-    def _failed(
-        self, value: float, batch: tuple[Any, ...], given: dict[str, Any]
-    ) -> NonFiniteError:
+    def _traced(self, batch: tuple[Any, ...], given: dict[str, Any]) -> Trace:
+        """The loss of the next step, node by node."""
+
         def loss(model: Any, *batch: Any) -> Any:
             return answer(self._loss(model, *batch, **given))[0]
 
+        return trace(loss, self.result.model, *batch)
+
+    def _failed(
+        self, value: float, batch: tuple[Any, ...], given: dict[str, Any]
+    ) -> NonFiniteError:
         with np.errstate(all="ignore"):
-            found = trace(loss, self.result.model, *batch).first_nonfinite()
+            found = self._traced(batch, given).first_nonfinite()
         if not np.isfinite(value):
             what = f"the loss ({value})"
         elif found is not None:
