@@ -54,6 +54,12 @@ def _calibration(panel: Any, p: Any, y: Any) -> None:
     panel.grid(alpha=0.3)
 
 
+def _transform(panel: Any, p: Any, y: Any) -> None:
+    panel.axhline(1, color="grey", linewidth=1)
+    panel.hist(evaluate.pit(p, y), np.linspace(0, 1, 11), density=True, alpha=0.6)
+    panel.set(title="probability integral transform", xlabel="F(target)", ylabel="density")
+
+
 def gaussian(setting: Setting) -> Outcome:
     """The progression of diabetes in a year."""
     bunch = library("sklearn.datasets", "the diabetes set").load_diabetes()
@@ -68,7 +74,7 @@ def gaussian(setting: Setting) -> Outcome:
     p, found = head(fitted.best(x[test])), y[test]
 
     def draw() -> Any:
-        figure, (left, right) = plots.panels(2)
+        figure, (left, right, last) = plots.panels(3)
         order = np.argsort(p.mean)
         low, high = (end[order] for end in p.interval(0.9))
         places = np.arange(len(order))
@@ -78,6 +84,7 @@ def gaussian(setting: Setting) -> Outcome:
         left.set(title="held-out rows, by their mean", ylabel="progression, standardised")
         left.legend(fontsize="small")
         _calibration(right, p, found)
+        _transform(last, p, found)
         return figure
 
     return outcome(fitted, _metrics(p, found, y[train]), draw)
@@ -97,7 +104,7 @@ def mixture(setting: Setting) -> Outcome:
     p, found = head(fitted.best(x[test])), length[test]
 
     def draw() -> Any:
-        figure, (left, right) = plots.panels(2)
+        figure, (left, right, last) = plots.panels(3)
         seen = np.linspace(width.min(), width.max(), 120)
         value = np.linspace(0, 8, 200)
         each = head(fitted.best(standardised(seen[:, None], width[train])))
@@ -109,6 +116,7 @@ def mixture(setting: Setting) -> Outcome:
         left.set(ylabel="petal length, cm")
         left.legend(fontsize="small")
         _calibration(right, p, found)
+        _transform(last, p, found)
         return figure
 
     return outcome(fitted, _metrics(p, found, length[train]), draw)
