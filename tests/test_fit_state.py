@@ -206,6 +206,17 @@ def test_minimising_leaves_buffers_alone(minimise):
     np.testing.assert_array_equal(found.params.seen, 1.0)
 
 
+def test_a_buffer_may_be_infinite():
+    model = Held(np.zeros(3), np.array([0.0, -np.inf, 0.0]))
+
+    def masked(m, x):
+        return np.mean((np.exp(m.w + m.seen) - x) ** 2)
+
+    found = fit(model, masked, np.array([[2.0, 0.0, 3.0]] * 8), epochs=200,
+                optimiser=tw.optim.Adam(0.05)).model  # fmt: skip
+    np.testing.assert_allclose(np.exp(found.w + found.seen), [2, 0, 3], atol=0.01)
+
+
 def test_a_penalty_does_not_count_buffers():
     model = Held(np.ones((2, 2)), np.ones((2, 2)))
     assert l2(model, 1.0) == 2.0

@@ -12,7 +12,7 @@ from thalweg.api import value_and_grad
 from thalweg.errors import DataError
 from thalweg.optim.base import Updating, match
 from thalweg.random import key as make_key
-from thalweg.tree import flatten
+from thalweg.tree import flatten, learned
 
 __all__ = ["MODEL", "TRAIN", "VALIDATION", "Options", "answer", "step", "valuation"]
 
@@ -122,14 +122,16 @@ def step(loss: Callable[..., Any], rule: Updating) -> Callable[..., Any]:
 
 
 def _nothing(value: Any, params: Any, grads: Any, state: Any) -> Any:
-    """0 where every number is finite, else nan.
+    """0 where every number is finite, else nan; a buffer may hold others, a mask of −inf, say.
 
     Sums of 0 · x run in the loops that make the x, where asking each x would be loops of its own.
     """
     total = value * 0
-    slopes, leaves = flatten(grads)[0], flatten(params)[0]
+    leaves, structure = flatten(params)
+    pairs = zip(leaves, flatten(grads)[0], learned(structure), strict=True)
+    asked = [leaf for p, slope, moves in pairs if moves for leaf in (p, slope)]
     with np.errstate(invalid="ignore"):
-        for leaf in [*leaves, *slopes, *flatten(state)[0]]:
+        for leaf in [*asked, *flatten(state)[0]]:
             if leaf.dtype.kind in "fc":
                 total = total + np.sum((leaf * 0).real)
     return total
