@@ -87,11 +87,11 @@ def _workload(title: str, bar: str, problem: Problem) -> Workload:
 
 
 WORKLOADS = [
-    _workload("FVSBN", "≤ 98", Problem("fvsbn", 40, 1e-3)),
+    _workload("FVSBN", "≤ 98", Problem("fvsbn", 60, 1e-2)),
     _workload(
         f"MADE, one hidden layer of {_HIDDEN} and direct connections,",
         "≤ 91",
-        Problem("made", 60, 1e-3),
+        Problem("made", 30, 4e-3),
     ),
     _workload(f"NADE, {_HIDDEN} hidden units,", "≤ 92", Problem("nade", 10, 4e-3)),
 ]

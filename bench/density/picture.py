@@ -17,7 +17,7 @@ from bench.density.with_thalweg import Training
 from bench.run import say
 from bench.workload import Setting
 
-_NETWORKS = (Problem("fvsbn", 15, 1e-3), Problem("made", 30, 1e-3))
+_NETWORKS = (Problem("fvsbn", 10, 1e-2), Problem("made", 10, 4e-3))
 
 
 def _grid(bits: Any) -> Any:

@@ -109,7 +109,10 @@ class MADE(FVBN):
         direct: bool = False,
         dtype: Any = np.float64,
     ) -> MADE:
-        """A model with random weights.
+        """A model to train: random weights of hidden layers; direct ones are 0.
+
+        A weight of an input that is seldom other than zero is seldom trained: from a random one
+        it would disturb for long. Without hidden layers the cost is convex, and 0 a good start.
 
         Parameters
         ----------
@@ -150,9 +153,10 @@ class MADE(FVBN):
         def weight(a: int, b: int) -> Any:
             return (rng.standard_normal((a, b)) * math.sqrt(2 / (a + b))).astype(dtype)
 
-        weights = tuple(weight(a, b) for a, b in itertools.pairwise(sizes))
+        pairs = list(itertools.pairwise(sizes))
+        weights = tuple(weight(a, b) if hidden else np.zeros((a, b), dtype) for a, b in pairs)
         biases = tuple(np.zeros(n, dtype) for n in sizes[1:])
-        beside = weight(sizes[0], sizes[-1]) if direct else None
+        beside = np.zeros((sizes[0], sizes[-1]), dtype) if direct else None
         return cls(weights, biases, orders, beside, head)
 
     @property
@@ -234,6 +238,8 @@ def fvsbn(
     dtype: Any = np.float64,
 ) -> MADE:
     """A fully visible sigmoid belief network: each conditional is a logistic regression.
+
+    `rng` draws orders; the weights start at 0.
 
     Examples
     --------
