@@ -9,6 +9,7 @@ import pytest
 
 import thalweg as tw
 from tests.explorer_pages import chain, recurrent
+from thalweg.expression import parse
 from thalweg.report.blocks import blocks_of, repeats
 from thalweg.report.page import page_data
 
@@ -126,3 +127,8 @@ def test_the_data_hold_ranges(of_network):
         members = [i for first, last in given["members"] for i in range(first, last + 1)]
         assert members == list(block.members)
         assert given.get("parent") == block.parent
+
+
+def test_an_expression_is_no_block_of_its_own():
+    trace = tw.trace(parse("1 / (1 + exp(-(x * y)))").function(["x", "y"]), 1.0, 2.0)
+    assert named(trace) == [("sigmoid", "gate", 4)]

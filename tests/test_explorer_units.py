@@ -71,6 +71,8 @@ def test_sigmoid(f):
 def test_gaussians():
     unit = only(tw.trace(lambda z: nn.losses.mse(z, NUMBERS), X[:, 0]))
     assert [row["scale"] for row in unit.rows] == [[1.0]] * 5
+    both = only(tw.trace(lambda w, y: nn.losses.mse(X @ w, y), np.ones(3), NUMBERS))
+    assert [row["y"] for row in both.rows] == [[y] for y in NUMBERS]
     head = heads.Gaussian()
     features = X[:, :2]
     unit = only(tw.trace(lambda z: np.mean(head(z).nll(NUMBERS)), features))

@@ -115,13 +115,16 @@ def _functions(gates: Sequence[TraceNode], record: Record) -> Iterator[Block]:
         stack[-1].members.append(node.index)
     leave(0)
     for frame in done:
-        if not _is_traced(frame.code, record):
+        if not _is_traced(frame.code, record) and len(frame.members) < len(gates):
             yield Block(frame.code.co_name.strip("<>"), "function", tuple(sorted(frame.members)))
 
 
 def _is_traced(code: CodeType, record: Record) -> bool:
-    """Whether it is the code of the function that was traced itself."""
-    return (code.co_filename, code.co_firstlineno) == (record.file, record.line)
+    """Whether it is the code of the function that was traced itself, or of an expression."""
+    return code.co_name == "<module>" or (code.co_filename, code.co_firstlineno) == (
+        record.file,
+        record.line,
+    )
 
 
 # ---- loops --------------------------------------------------------------------------------
@@ -132,7 +135,12 @@ def _loops(gates: Sequence[TraceNode], record: Record) -> Iterator[Block]:
     keys = [(node.node.origin, node.gate) for node in gates]
     steps = 0
     for start, period, count in repeats(keys):
-        numbers = [node.index for node in gates[start : start + period * count]]
+        stop = start + period * count
+        around = [gates[k].node.origin for k in (start - 1, stop) if 0 <= k < len(gates)]
+        origins = {origin for origin, _ in keys[start:stop]}
+        if len(origins) == 1 and not origins.isdisjoint(around):
+            continue  # a part of one call that is made of several gates
+        numbers = [node.index for node in gates[start:stop]]
         name = _where(gates[start : start + period], record)
         yield Block(f"{name}, {count} times", "loop", tuple(numbers))
         steps += count

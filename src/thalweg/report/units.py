@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from thalweg.report.record import GroupFound, Record, TraceNode
+from thalweg.report.record import GroupFound, Record, TraceEdge, TraceNode
 
 __all__ = ["OutputUnit", "output_units"]
 
@@ -187,10 +187,12 @@ class _Search:
                 scale, base = base.inputs[1].value, base.inputs[0].node
             if _name(base) != "subtract":
                 continue
-            constant = [edge for edge in base.inputs if edge.local is None]
-            varying = [edge for edge in base.inputs if edge.local is not None]
-            if len(constant) == 1 and len(varying) == 1 and varying[0].node is not None:
-                yield _Normal(node, varying[0].node, constant[0].value, scale)
+            for known in (lambda edge: edge.local is None, _is_argument):
+                target = [edge for edge in base.inputs if known(edge)]
+                loc = [edge.node for edge in base.inputs if not known(edge)]
+                if len(target) == 1 and loc[0] is not None:
+                    yield _Normal(node, loc[0], target[0].value, scale)
+                    break
 
     # ---- walks ---------------------------------------------------------------------------
 
@@ -263,6 +265,14 @@ def _squared(node: TraceNode) -> TraceNode | None:
         return edges[0].node
     same = name == "multiply" and edges[0].node is edges[1].node
     return edges[0].node if same else None
+
+
+def _is_argument(edge: TraceEdge) -> bool:
+    """Whether it is an argument of the traced function, at most reshaped: data, not a result."""
+    node = edge.node
+    while node is not None and _name(node) in ("getitem", "reshape", "broadcast_to"):
+        node = node.inputs[0].node
+    return node is None or node.is_input
 
 
 def _log_probabilities(group: GroupFound) -> TraceNode | None:
