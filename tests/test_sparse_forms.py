@@ -9,10 +9,7 @@ import pytest
 from scipy import sparse
 
 import thalweg as tw
-from tests.laws import _on_variables
-from tests.op_cases import CASES
-from thalweg.errors import SizeLimitError, TracingError, UserError
-from thalweg.tree import flatten
+from thalweg.errors import DtypeError, SizeLimitError, TracingError
 
 RNG = np.random.default_rng(3)
 X = RNG.standard_normal(5)
@@ -225,21 +222,50 @@ def test_lazy_where_nothing_else_fits(monkeypatch):
         J.tosparse()
 
 
-# ---- the op table -------------------------------------------------------------------------
+# ---- complex values -----------------------------------------------------------------------
+
+COMPLEX = {
+    "diagonal": lambda z: np.sin(z) * 2j,
+    "gather": lambda z: (z**2)[np.array([3, 0, 0])],
+    "kronecker": lambda z: np.outer(z, [1.0, 1j]),
+    "tridiagonal": lambda z: np.gradient(z**2),
+    "diagonal + low rank": lambda z: z / np.sum(z),
+}
+#: Through real numbers, or conjugates, to a map that is linear over the complex numbers again.
+THROUGH = {
+    "diagonal": lambda z: np.real(z) ** 2 + np.imag(z) ** 2,
+    "tridiagonal": lambda z: np.gradient(np.abs(z)),
+    "dense": lambda z: np.abs(np.conj(z) @ np.cos(np.arange(25.0)).reshape(5, 5)) ** 2,
+}
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
-def test_op_table(case):
-    f, args = _on_variables(case, case.operands())
-    argnums = range(len(args))
-    try:
-        dense = flatten(tw.jacobian(f, argnums)(*args))[0]
-    except (UserError, TypeError, ValueError):
-        pytest.skip("no dense Jacobian")
-    found = flatten(tw.jacobian(f, argnums, form="sparse")(*args))[0]
-    for block, full in zip(found, dense, strict=True):
-        full = np.reshape(full, block.shape)
-        np.testing.assert_allclose(block.toarray(), full, rtol=1e-9, atol=1e-11)
+@pytest.mark.parametrize("kind", COMPLEX)
+def test_holomorphic_functions(kind):
+    assert agrees(COMPLEX[kind], X + 0.3j).kind == kind
+
+
+@pytest.mark.parametrize("kind", THROUGH)
+def test_real_functions_of_complex_numbers(kind):
+    assert agrees(THROUGH[kind], X + 0.3j).kind == kind
+
+
+def test_complex_numbers_on_the_way():
+    """Real inputs and outputs: the Jacobian is real."""
+    phase = np.exp(1j * np.arange(5.0))
+    for f in (
+        lambda x: np.real(x * phase) * x,
+        lambda x: np.abs(x * phase + x[::-1]),
+        lambda x: np.imag(np.real(x * phase) * phase),
+        lambda x: np.real(np.conj(x * phase) * phase[::-1]),
+    ):
+        J = agrees(f, X)
+        assert J.dtype == float
+        assert J.nnz <= 10
+
+
+def test_what_is_linear_over_the_reals_only_has_no_matrix():
+    with pytest.raises(DtypeError):
+        tw.jacobian(lambda z: np.conj(z) * z, form="sparse")(X + 1j)
 
 
 # ---- Hessians -----------------------------------------------------------------------------
@@ -293,6 +319,18 @@ def test_trees_give_trees_of_blocks():
     for i, m in (("a", 5), ("b", 1)):
         for j, n in (("a", 5), ("b", 1)):
             np.testing.assert_allclose(found[i][j].toarray(), dense[i][j].reshape(m, n))
+
+
+def test_what_is_overwritten_has_no_entry():
+    def f(x):
+        y = np.sin(x)
+        y[1] = 0.0
+        y[2:4] = x[0] ** 2
+        return y
+
+    J = agrees(f, X)
+    assert J.nnz == 4
+    assert agrees(lambda x: f(x) @ np.eye(5)[:, :3], X).nnz == 2
 
 
 def test_patterns_hold_for_all_values_or_for_this_point():

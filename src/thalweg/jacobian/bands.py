@@ -10,7 +10,7 @@ import numpy as np
 
 from thalweg.jacobian.terms import Term
 
-__all__ = ["Band", "band_of"]
+__all__ = ["Band", "band_of", "band_of_matrix"]
 
 #: Entries that are looked at to give a structure its name.
 _MOST = 2_000_000
@@ -74,6 +74,20 @@ def band_of(terms: Sequence[Term], m: int, n: int) -> Band | None:
     if m == n and not any(map(_varies, terms)):
         return _circulant(numbers, n)
     return None
+
+
+def band_of_matrix(matrix: Any) -> Band | None:
+    """The band that the entries of a CSR array fill without gaps; its numbers are not looked at."""
+    m, n = matrix.shape
+    if not matrix.nnz or matrix.nnz > _MOST:
+        return None
+    rows = np.repeat(np.arange(m), np.diff(matrix.indptr))
+    offsets = set(np.unique(matrix.indices - rows).tolist())
+    if not _side_by_side(offsets) or len(offsets) >= max(m, n):
+        return None
+    if matrix.nnz < sum(min(m, n - k) - max(0, -k) for k in offsets):
+        return None
+    return Band(min(offsets), max(offsets), "banded")
 
 
 def _varies(term: Term) -> bool:

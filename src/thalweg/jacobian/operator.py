@@ -12,6 +12,7 @@ from scipy.sparse.linalg import LinearOperator
 
 from thalweg.config import config
 from thalweg.errors import SizeLimitError
+from thalweg.jacobian.bands import band_of_matrix
 from thalweg.jacobian.describe import Structure, describe
 from thalweg.jacobian.layout import Layout, cut, data_of, layout_of
 from thalweg.jacobian.structure import bytes_text
@@ -88,9 +89,12 @@ class Jacobian(LinearOperator):  # type: ignore[misc]
         if self._lazy is not None:
             return Structure("lazy", f"lazy product, {m:,} × {n:,}: {self._way}")
         if self._matrix is not None:
-            size = f"{m:,} × {n:,}: {self.nnz:,} entries"
-            text = f"symmetric: sparse {size}" if self._symmetric else f"sparse {size}"
-            return Structure("sparse", text)
+            band = band_of_matrix(self._matrix)
+            kind = "sparse" if band is None else band.kind
+            text = f"{kind} {m:,} × {n:,}: {self.nnz:,} entries"
+            if band is not None:
+                text += f", {band.text}"
+            return Structure(kind, f"symmetric: {text}" if self._symmetric else text)
         return describe(self._terms, m, n, self._symmetric)
 
     @property

@@ -122,8 +122,6 @@ def _stretched(term: Term, shape: tuple[int, ...]) -> Term:
 def _scaled(term: Term, values: Any, routed: bool = False) -> Term:
     """Times a factor that broadcasts against the last axes of the term."""
     shape = getattr(values, "shape", ())
-    if np.result_type(getattr(values, "dtype", type(values))).kind == "c":
-        raise UnstructuredError("complex values")
     if math.prod(shape) == 1 and not routed:
         value = np.reshape(values, ()) if shape else values
         return term._replace(scale=term.scale * value)

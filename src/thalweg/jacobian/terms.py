@@ -31,12 +31,14 @@ from thalweg.ops.einsum import contract
 from thalweg.ops.index import add_at, getitem
 
 __all__ = [
+    "MOST_ENTRIES",
     "Factor",
     "ManyTermsError",
     "Term",
     "UnstructuredError",
     "compact",
     "dense_values",
+    "entries",
     "flat_entries",
     "gathered",
     "product",
@@ -44,11 +46,12 @@ __all__ = [
     "start",
     "summed",
     "with_all_rows",
+    "with_holes",
     "without_inner",
 ]
 
 #: Entries that are written out at most on the way.
-_MOST_ENTRIES = 50_000_000
+MOST_ENTRIES = 50_000_000
 
 
 class UnstructuredError(UserError):
@@ -182,11 +185,20 @@ def with_all_rows(term: Term, shape: tuple[int, ...]) -> Term:
     """The same term with the axes of the result."""
     if term.rows is None:
         return term
-    if math.prod(shape) * math.prod(term.shape[: term.extra]) > _MOST_ENTRIES:
+    if math.prod(shape) * math.prod(term.shape[: term.extra]) > MOST_ENTRIES:
         raise UnstructuredError(f"{term.rows.size:,} rows of {math.prod(shape):,}")
     places = np.full(math.prod(shape), -1)
     places[term.rows.reshape(-1)] = np.arange(term.rows.size)
     return gathered(term._replace(rows=None), places.reshape(shape), shape)
+
+
+def with_holes(term: Term, there: Any) -> Term:
+    """The same term without the entries of rows where `there`, of the result's shape, is false."""
+    if term.rows is not None:
+        return term._replace(supports=(*term.supports, there.reshape(-1)[term.rows]))
+    if term.extra:
+        return term._replace(supports=(*term.supports, there))
+    return term._replace(columns=IndexMap(np.where(there, term.columns.numbers(), -1), None))
 
 
 def entries(term: Term) -> int:
@@ -259,7 +271,7 @@ def network(term: Term, kept: Sequence[int], besides: Sequence[tuple[Any, Sequen
 def flat_entries(term: Term) -> tuple[Any, Any, Any]:
     """Rows, columns (arrays of integers) and values, all of the term's shape, inner axes summed."""
     term = without_inner(term)
-    if math.prod(term.shape) > _MOST_ENTRIES:
+    if math.prod(term.shape) > MOST_ENTRIES:
         raise UnstructuredError(f"{math.prod(term.shape):,} entries would have to be written out")
     out = term.out_shape
     own = np.arange(math.prod(out)).reshape(out) if term.rows is None else term.rows
@@ -279,7 +291,7 @@ def _dense_with_places(term: Term, n: int) -> tuple[Any, Any]:
     """The values as an array of shape (columns, *out), and where in it entries are (None: all)."""
     term = without_inner(term)
     out = term.out_shape
-    if n * math.prod(out) > _MOST_ENTRIES:
+    if n * math.prod(out) > MOST_ENTRIES:
         raise UnstructuredError(f"a dense block of {math.prod(out):,} × {n:,}")
     if term.extra and not any(term.columns.varies(i) for i in range(term.extra, len(term.shape))):
         one: Any = (..., *[slice(0, 1)] * len(out))
@@ -369,7 +381,7 @@ def compact(terms: list[Term], shape: tuple[int, ...], n: int) -> list[Term]:
     size = math.prod(shape)
     terms = [with_all_rows(term, shape) for term in terms]
     total = sum(entries(term) for term in terms)
-    if total > _MOST_ENTRIES:
+    if total > MOST_ENTRIES:
         raise UnstructuredError(f"{total:,} entries in {len(terms)} terms")
     if total >= n * size:
         return [_dense(terms, shape, n)]
