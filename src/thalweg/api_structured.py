@@ -174,7 +174,7 @@ def _form(give: Callable[[Jacobian, Jacobian | None], Any]) -> Callable[..., Cal
             traced = run(function, args, kwargs, positions)
             _refuse_nested(traced)
             blocks = _operators(traced, pattern, order, memory)
-            if any(block.kind == "lazy" for block in blocks.values()):  # they keep the graph
+            if any(block.is_lazy for block in blocks.values()):  # they keep the graph
                 blocks = _operators(
                     run(function, args, kwargs, positions, copy=True), pattern, order, memory
                 )

@@ -59,6 +59,10 @@ def band_of(terms: Sequence[Term], m: int, n: int) -> Band | None:
         return None
     if sum(math.prod(term.shape) for term in terms) > _MOST or not m or not n:
         return None
+    for term in terms:
+        along = [i for i in range(term.extra, len(term.shape)) if term.shape[i] > 1]
+        if along and not any(map(term.columns.varies, along)):
+            return None  # each line of it stands in one column
     numbers = [np.reshape(term.columns.numbers(), (-1, m)) for term in terms]
     offsets: dict[int, bool] = {}
     for term, columns in zip(terms, numbers, strict=True):

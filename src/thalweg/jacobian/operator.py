@@ -103,6 +103,11 @@ class Jacobian(LinearOperator):  # type: ignore[misc]
         return self.structure.kind
 
     @property
+    def is_lazy(self) -> bool:
+        """Whether it is known by its products only."""
+        return self._lazy is not None
+
+    @property
     def symmetric(self) -> bool:
         """Whether it is a symmetric block by its making: one on the diagonal of a Hessian."""
         return self._symmetric
