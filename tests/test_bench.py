@@ -16,6 +16,7 @@ from bench.catalogue import WORKLOADS
 from bench.pairs import in_pairs, ratio, summary
 from bench.plot import curves, exponent, exponents
 from bench.problems import with_thalweg as problems_with_thalweg
+from bench.realdata import bishop
 from bench.report import section
 from bench.solvers import with_scipy, with_thalweg
 from bench.structure import bundle, by_hand, programs
@@ -283,3 +284,13 @@ def test_bundle_is_the_published_one():
     for i, j, value in entries:
         assert found[i, j] == pytest.approx(value, rel=1e-10)
     assert bundle.residuals(whole.x, whole)[:2] == pytest.approx(np.array(lines[-1], float))
+
+
+def test_the_best_score_of_the_inverse_problem():
+    """By drawing: p(x|t) is constant on the x whose curve is within 0.1 of t."""
+    t, _ = bishop.draw(2000, 0)
+    grid = np.linspace(0, 1, 20_001)
+    heights = grid + 0.3 * np.sin(2 * np.pi * grid)
+    lengths = [np.mean(np.abs(heights - place) < 0.1) for place in t[:, 0]]
+    assert abs(bishop.optimum() - np.mean(np.log(lengths))) < 0.05
+    assert abs(bishop.optimum() + 1.282) < 5e-4
