@@ -135,3 +135,30 @@ def test_other_arguments_and_dtypes():
     assert found.dtype == np.float32
     dense = tw.jacobian(f)(x.astype(float), scale.astype(float), 3)
     np.testing.assert_allclose(found.toarray(), dense, rtol=1e-4, atol=1e-3)
+
+
+def test_results_added_at_repeated_places():
+    def f(x):
+        y = np.zeros(9, like=x)
+        np.add.at(y, WHO, np.sin(x[:P]) * x[P:])
+        np.add.at(y, slice(2, 4), x[:2] * x[1:3])
+        return y + np.concatenate([x[:9] ** 2])
+
+    x = RNG.standard_normal(2 * P)
+    np.testing.assert_allclose(blockwise(f, x), tw.jacobian(f)(x), rtol=1e-12, atol=1e-14)
+
+
+def test_symmetric_blocks_of_several_arguments():
+    """Springs between two sets of points: blocks on the diagonal are symmetric, others are not."""
+
+    def energy(x, y):
+        d = x.reshape(-1, 2)[WHO] - y.reshape(-1, 2)
+        return np.sum(np.sum(d * d, axis=1) ** 1.5) + np.sum(np.sin(x[:6]) * x[6:12])
+
+    x, y = RNG.standard_normal(14), RNG.standard_normal(2 * P)
+    full = tw.hessian(energy, (0, 1))(x, y)
+    for f in (energy, tw.compile(energy)):
+        found = tw.hessian(f, (0, 1), form="sparse")(x, y)
+        for k in range(2):
+            for i in range(2):
+                np.testing.assert_allclose(found[k][i].toarray(), full[k][i], atol=1e-12)

@@ -21,6 +21,8 @@ import numpy as np
 from thalweg.graph.node import Node
 from thalweg.jacobian.terms import UnstructuredError
 from thalweg.jacobian.unrolled import Source, Unrolled, rearranges, taken_from
+from thalweg.ops.arithmetic import ADD
+from thalweg.ops.index import ADD_AT, index_of
 from thalweg.optimise.stabilise import stable_forms
 from thalweg.transforms.forward import forward
 from thalweg.transforms.reverse import live_nodes, reverse
@@ -49,7 +51,12 @@ class Entries(NamedTuple):
 
 
 def entries_of(
-    inputs: Sequence[Node], outputs: Sequence[Any], order: Sequence[Node], *, as_graph: bool
+    inputs: Sequence[Node],
+    outputs: Sequence[Any],
+    order: Sequence[Node],
+    *,
+    as_graph: bool,
+    symmetric: bool = False,
 ) -> dict[tuple[int, int], list[Entries]]:
     """The entries of each block ∂output k/∂input i.
 
@@ -62,6 +69,8 @@ def entries_of(
         What stands between, in topological order.
     as_graph : bool
         Build nodes rather than compute values.
+    symmetric : bool
+        Whether block (i, i) is symmetric: then its entries below the diagonal are left out.
 
     Raises
     ------
@@ -76,7 +85,8 @@ def entries_of(
             made[k, i] = []
         if type(out) is Node and out in inner:
             for core, rows in _ends(out, inner, sources):
-                for i, entries in _of_core(core, rows, inner, sources, as_graph):
+                upper = k if symmetric else -1
+                for i, entries in _of_core(core, rows, inner, sources, as_graph, upper):
                     made[k, i].append(entries)
     return made
 
@@ -107,9 +117,8 @@ def _ends(out: Node, inner: set[Node], sources: Mapping[Node, Source]) -> list[t
     open_ = [(out, np.arange(out.size).reshape(out.shape))]
     while open_:
         node, rows = open_.pop()
-        parts = taken_from(node) if rearranges(node) and node not in sources else []
-        parts = [part for part in parts if part[0] in inner]
-        placed = [(x, _placed(x, places, rows, chosen)) for x, places, chosen in parts]
+        placed = [] if node in sources else _parts(node, rows, sources)
+        placed = [part for part in placed if part[0] in inner]
         if not placed or any(own is None for _, own in placed):
             found.append((node, rows))
         else:
@@ -117,6 +126,33 @@ def _ends(out: Node, inner: set[Node], sources: Mapping[Node, Source]) -> list[t
         if len(found) + len(open_) > _MOST_ENDS:
             raise UnstructuredError("results laid together from many parts")
     return found
+
+
+def _parts(node: Node, rows: Any, sources: Mapping[Node, Source]) -> list[tuple[Node, Any]]:
+    """What a node is laid together from, or the sum of, and the row of each of their entries."""
+    if rearranges(node):
+        return [(x, _placed(x, places, rows, chosen)) for x, places, chosen in taken_from(node)]
+    if _adds(node):
+        whole, value = node.operands[:2]
+        parts = [(value, rows[index_of(node)]), (whole, rows)]
+        parts = [(x, own) for x, own in parts if type(x) is Node]
+    elif node.primitive is ADD and any(map(_lays, node.operands)):
+        parts = [(x, rows) for x in node.operands if type(x) is Node]
+    else:
+        return []
+    return parts if all(x.shape == own.shape for x, own in parts) else []
+
+
+def _adds(node: Node) -> bool:
+    """Whether a node adds at an index that is the same for all values."""
+    return node.primitive is ADD_AT and not any(type(x) is Node for x in node.operands[2:])
+
+
+def _lays(x: Any) -> bool:
+    """Whether an operand is laid together itself, so that sums of such are, too."""
+    if type(x) is not Node:
+        return False
+    return _adds(x) or rearranges(x) or (x.primitive is ADD and any(map(_lays, x.operands)))
 
 
 def _placed(x: Node, places: Any, rows: Any, chosen: Any) -> Any:
@@ -132,15 +168,20 @@ def _placed(x: Node, places: Any, rows: Any, chosen: Any) -> Any:
 
 
 def _of_core(
-    core: Node, rows: Any, inner: set[Node], sources: Mapping[Node, Source], as_graph: bool
+    core: Node,
+    rows: Any,
+    inner: set[Node],
+    sources: Mapping[Node, Source],
+    as_graph: bool,
+    upper: int,
 ) -> list[tuple[int, Entries]]:
-    reason = "no axis along which everything happens by itself"
+    reason = ""
     for p in sorted({n for n in core.shape if n > 1}, reverse=True):
         try:
-            return _along(p, core, rows, inner, sources, as_graph)
+            return _along(p, core, rows, inner, sources, as_graph, upper)
         except UnstructuredError as error:
-            reason = str(error)
-    raise UnstructuredError(reason)
+            reason = reason or str(error)
+    raise UnstructuredError(reason or "a result of one number")
 
 
 def _along(
@@ -150,8 +191,10 @@ def _along(
     inner: set[Node],
     sources: Mapping[Node, Source],
     as_graph: bool,
+    upper: int,
 ) -> list[tuple[int, Entries]]:
-    """The blocks of a core whose batch has p members: entries by input."""
+    """The blocks of a core whose batch has p members: entries by input; with respect to input
+    `upper` those on and above the diagonal."""
     unrolled = Unrolled(p, inner, sources)
     outs, their = _by_number(unrolled.of(core), core.shape, rows, p)
     ins = unrolled.starts
@@ -159,7 +202,12 @@ def _along(
         raise UnstructuredError(f"blocks of {len(outs)} × {len(ins)}")
     found: dict[int, list[tuple[Any, Any, Any]]] = {}
     for (j, x), value in _derivatives(outs, list(ins), as_graph).items():
-        found.setdefault(ins[x].input, []).append((their[j], ins[x].numbers, value))
+        source, below = ins[x], their[j] > ins[x].numbers
+        if source.input != upper:
+            below = np.zeros(p, bool)
+        if not below.all():
+            row = np.where(below, -1, their[j])
+            found.setdefault(source.input, []).append((row, source.numbers, value))
     return [(i, _laid_out(parts, p)) for i, parts in found.items()]
 
 

@@ -12,7 +12,7 @@ from thalweg.jacobian.terms import Term, flat_entries
 from thalweg.ops.index import add_at, getitem
 from thalweg.ops.shape import astype
 
-__all__ = ["Layout", "arranged", "cut", "data_of", "layout_at", "layout_of"]
+__all__ = ["Layout", "arranged", "cut", "data_of", "layout_at", "layout_of", "mirrored"]
 
 
 class Layout(NamedTuple):
@@ -31,6 +31,9 @@ class Layout(NamedTuple):
     beside : tuple of int, or None
         The terms in this order, side by side: row by row, the entries stand where they belong. Then
         `kept` is a slice, and the rest None.
+    mirror : array or None
+        Of a symmetric matrix whose entries are those on and above the diagonal: for each number of
+        the data the entry of the half that it is.
     """
 
     indptr: Any
@@ -39,6 +42,7 @@ class Layout(NamedTuple):
     order: Any
     places: Any
     beside: tuple[int, ...] | None = None
+    mirror: Any = None
 
     @property
     def nnz(self) -> int:
@@ -147,5 +151,21 @@ def arranged(flat: Any, layout: Layout, dtype: Any) -> Any:
     if layout.order is not None:
         flat = getitem(flat, (layout.order,))
     if layout.places is not None:
-        flat = add_at(np.zeros(layout.nnz, flat.dtype), (layout.places,), flat)
+        count = int(layout.places.max()) + 1
+        flat = add_at(np.zeros(count, flat.dtype), (layout.places,), flat)
+    if layout.mirror is not None:
+        flat = getitem(flat, (layout.mirror,))
     return astype(flat, dtype) if flat.dtype != dtype else flat
+
+
+def mirrored(half: Layout) -> Layout:
+    """The layout of the whole symmetric matrix from that of what is on and above the diagonal."""
+    n = len(half.indptr) - 1
+    rows = np.repeat(np.arange(n), np.diff(half.indptr))
+    off = np.flatnonzero(rows != half.indices)
+    number = np.concatenate([np.arange(half.nnz), off])
+    across = np.concatenate([half.indices, rows[off]])
+    down = np.concatenate([rows, half.indices[off]])
+    whole = layout_at(down, across, n, n)
+    mirror = number if whole.order is None else number[whole.order]
+    return half._replace(indptr=whole.indptr, indices=whole.indices, mirror=mirror)

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from thalweg.graph.node import Node, apply
+from thalweg.graph.primitive import lookup
 from thalweg.jacobian.terms import UnstructuredError
 from thalweg.ops.contract import DOT, MATMUL
 from thalweg.ops.einsum import EINSUM
@@ -33,6 +34,7 @@ _MOST_NODES = 4000
 
 #: Operands that are arrays, of each operation that only rearranges them (None: all).
 _REARRANGING = {
+    lookup("input"): 1,  # of a derivative inside of another one: the outer node as it is
     GETITEM: 1,
     SETITEM: 2,
     RESHAPE: 1,

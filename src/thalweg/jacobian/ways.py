@@ -25,7 +25,7 @@ from thalweg.jacobian.blocks import Entries, entries_of
 from thalweg.jacobian.colour import fullest
 from thalweg.jacobian.compress import Plan
 from thalweg.jacobian.compressed import Memory, compressed_blocks
-from thalweg.jacobian.layout import Layout, arranged, data_of, layout_at, layout_of
+from thalweg.jacobian.layout import Layout, arranged, data_of, layout_at, layout_of, mirrored
 from thalweg.jacobian.terms import ManyTermsError, Term, UnstructuredError
 
 __all__ = ["Found", "Walk", "blocks_of", "entries_from"]
@@ -89,10 +89,14 @@ def blocks_of(walk: Walk, memory: Memory, *, as_graph: bool) -> Found:
     except UnstructuredError as error:
         written = error
     with contextlib.suppress(UnstructuredError):
-        found = entries_of(walk.inputs, walk.outputs, walk.order, as_graph=as_graph)
-        return Found(
-            {}, {at: _laid_out(found[at], *_size(walk, at)) for at in found}, _WAYS["blocks"]
+        found = entries_of(
+            walk.inputs, walk.outputs, walk.order, as_graph=as_graph, symmetric=walk.symmetric
         )
+        laid = {
+            at: _laid_out(found[at], *_size(walk, at), walk.symmetric and at[0] == at[1])
+            for at in found
+        }
+        return Found({}, laid, _WAYS["blocks"])
     if written is None:
         with contextlib.suppress(UnstructuredError):
             return _written_out(walk, memory, as_graph)
@@ -125,12 +129,15 @@ def _terms(walk: Walk, as_graph: bool, write_out: bool) -> dict[At, list[Term]]:
     return blocks
 
 
-def _laid_out(entries: Sequence[Entries], m: int, n: int, dtype: Any) -> tuple[Layout, Any]:
+def _laid_out(
+    entries: Sequence[Entries], m: int, n: int, dtype: Any, half: bool
+) -> tuple[Layout, Any]:
     if not entries:
         return layout_of((), m, n), np.zeros(0, dtype)
     rows = np.concatenate([part.rows for part in entries])
     columns = np.concatenate([part.columns for part in entries])
     layout = layout_at(rows, columns, m, n, bool(np.any(columns < 0)))
+    layout = mirrored(layout) if half else layout
     return layout, arranged(np.concatenate([part.values for part in entries]), layout, dtype)
 
 

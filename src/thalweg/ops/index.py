@@ -22,6 +22,7 @@ from thalweg.ops._families import front
 from thalweg.ops._lower_index import lower_add_at, lower_getitem, lower_setitem
 
 __all__ = [
+    "ADD_AT",
     "GETITEM",
     "add_at",
     "along_axis",
@@ -325,8 +326,9 @@ def along_axis(shape: tuple[int, ...], indices: Any, axis: int) -> tuple[Any, ..
 
 
 def index_of(node: Node) -> tuple[Any, ...]:
-    """The index of a `getitem` node, with its traced parts."""
-    return _fill(node.params["index"], node.operands[1:])
+    """The index of a node that reads, writes or adds, with its traced parts."""
+    first = 1 if node.primitive is GETITEM else 2
+    return _fill(node.params["index"], node.operands[first:])
 
 
 def reads(node: Node, x: Node, index: Any) -> bool:
