@@ -44,7 +44,7 @@ from thalweg.ops.structural import ITEM
 __all__ = ["pattern_of"]
 
 #: Entries of one local Jacobian, and of the pattern of one node.
-_MOST_ENTRIES = 20_000_000
+_MOST_ENTRIES = 5_000_000
 
 _BY_ENTRY = frozenset((Identity, Broadcast, Scale, Diagonal, Router, Wirtinger))
 
