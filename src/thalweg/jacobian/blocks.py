@@ -23,6 +23,8 @@ from thalweg.jacobian.terms import UnstructuredError
 from thalweg.jacobian.unrolled import Source, Unrolled, rearranges, taken_from
 from thalweg.ops.arithmetic import ADD
 from thalweg.ops.index import ADD_AT, index_of
+from thalweg.ops.norm import NORM
+from thalweg.optimise.fold import is_elementwise
 from thalweg.optimise.stabilise import stable_forms
 from thalweg.transforms.forward import forward
 from thalweg.transforms.reverse import live_nodes, reverse
@@ -56,6 +58,7 @@ def entries_of(
     order: Sequence[Node],
     *,
     as_graph: bool,
+    replacements: Mapping[Node, Node],
     symmetric: bool = False,
 ) -> dict[tuple[int, int], list[Entries]]:
     """The entries of each block ∂output k/∂input i.
@@ -69,6 +72,9 @@ def entries_of(
         What stands between, in topological order.
     as_graph : bool
         Build nodes rather than compute values.
+    replacements : mapping
+        As for `reverse`. Those of single entries are found again number by number; a graph with
+        others (of a log of a sum of exponentials, say) is not of this form.
     symmetric : bool
         Whether block (i, i) is symmetric: then its entries below the diagonal are left out.
 
@@ -79,6 +85,9 @@ def entries_of(
     """
     sources = _sources(inputs, order)
     inner = {*order, *inputs}
+    for stable in replacements.values():
+        if not (is_elementwise(stable) or stable.primitive is NORM):
+            raise UnstructuredError(f"'{stable.primitive.name}' as the stable form")
     made: dict[tuple[int, int], list[Entries]] = {}
     for k, out in enumerate(outputs):
         for i in range(len(inputs)):

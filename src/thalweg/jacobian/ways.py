@@ -90,7 +90,12 @@ def blocks_of(walk: Walk, memory: Memory, *, as_graph: bool) -> Found:
         written = error
     with contextlib.suppress(UnstructuredError):
         found = entries_of(
-            walk.inputs, walk.outputs, walk.order, as_graph=as_graph, symmetric=walk.symmetric
+            walk.inputs,
+            walk.outputs,
+            walk.order,
+            as_graph=as_graph,
+            replacements=walk.replacements,
+            symmetric=walk.symmetric,
         )
         laid = {
             at: _laid_out(found[at], *_size(walk, at), walk.symmetric and at[0] == at[1])
