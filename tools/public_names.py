@@ -12,7 +12,7 @@ GROUPS = {
     "Derivatives": "grad value_and_grad vjp jvp jacobian hessian Jacobian hvp",
     "Around functions": "compile Compiled vmap implicit remat detach primitive",
     "Training": "fit",
-    "Seeing": "trace Trace trace_compiled audit",
+    "Seeing": "trace Trace trace_compiled TraceSeries audit",
     "Checking": "check_grads check_gradient check_primitive",
     "Settings, kinds, errors": "config cache_info clear_cache kinds errors",
 }

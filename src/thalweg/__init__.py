@@ -47,6 +47,7 @@ if TYPE_CHECKING:  # loaded by __getattr__ when first used
     from thalweg.jacobian.operator import Jacobian
     from thalweg.report.audit import audit
     from thalweg.report.compiled import trace_compiled
+    from thalweg.report.series import TraceSeries
     from thalweg.report.trace import Trace, trace
     from thalweg.testing import check_gradient, check_grads, check_primitive
     from thalweg.training.loop import fit
@@ -55,6 +56,7 @@ __all__ = [
     "Compiled",
     "Jacobian",
     "Trace",
+    "TraceSeries",
     "audit",
     "cache_info",
     "check_gradient",
@@ -94,6 +96,7 @@ _LAZY = {
     "Compiled": "thalweg.api_compile",
     "Jacobian": "thalweg.jacobian.operator",
     "Trace": "thalweg.report.trace",
+    "TraceSeries": "thalweg.report.series",
     "audit": "thalweg.report.audit",
     "cache_info": "thalweg.execute.native.cache",
     "check_gradient": "thalweg.testing",

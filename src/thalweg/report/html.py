@@ -14,6 +14,7 @@ import hashlib
 import html
 import json
 import re
+from collections.abc import Sequence
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -31,7 +32,7 @@ _TITLE = 80
 _SCRIPT = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
 
 
-def page(record: Record, limit: int | None = None) -> str:
+def page(record: Record, limit: int | None = None, runs: Sequence[tuple[str, Record]] = ()) -> str:
     """The page of a trace.
 
     Parameters
@@ -39,9 +40,11 @@ def page(record: Record, limit: int | None = None) -> str:
     record : Record
     limit : int, optional
         Arrays of more entries are summarised (default: what fits into 5 MB, at most 1024).
+    runs : sequence of (label, Record), optional
+        Several runs of the same graph, `record` the first of them.
     """
     # ASCII only: U+2028 and U+2029, which end lines in scripts, are escaped with all others.
-    data = json.dumps(page_data(record, limit), separators=(",", ":"), allow_nan=False)
+    data = json.dumps(page_data(record, limit, runs), separators=(",", ":"), allow_nan=False)
     script, style = script_of("main"), static("page.css")
     title = f"{cut(one_line(record.function), _TITLE)} - Thalweg"
     return fill(

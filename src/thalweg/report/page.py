@@ -6,7 +6,7 @@ Texts stand once, in a table, and are known by their place in it. docs/explorer.
 from __future__ import annotations
 
 import linecache
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -44,7 +44,9 @@ _LONGEST, _LONGEST_ON_WIRE = 22, 18
 _LONGEST_TEXT = 400
 
 
-def page_data(record: Record, limit: int | None = None) -> dict[str, Any]:
+def page_data(
+    record: Record, limit: int | None = None, runs: Sequence[tuple[str, Record]] = ()
+) -> dict[str, Any]:
     """Everything that the page shows, as plain data.
 
     Parameters
@@ -53,8 +55,13 @@ def page_data(record: Record, limit: int | None = None) -> dict[str, Any]:
     limit : int, optional
         Arrays of more entries are summarised. By default as many as a page of 5 MB has room for,
         at most 1024.
+    runs : sequence of (label, Record), optional
+        Several runs of the same graph, `record` the first of them.
     """
-    detail = choose_detail(_sizes(record)) if limit is None else Detail(limit, True)
+    if limit is None:
+        detail = choose_detail(size for _, run in runs or [("", record)] for size in _sizes(run))
+    else:
+        detail = Detail(limit, True)
     texts, matrices = _Texts(), Matrices(record.nodes)
     found = symptoms(record)
     cards = [_card(node) for node in record.nodes]
@@ -85,8 +92,9 @@ def page_data(record: Record, limit: int | None = None) -> dict[str, Any]:
             | _place(card, drawing, node.index)
             for node, card in zip(record.nodes, cards, strict=True)
         ],
+        "frames": [_run(label, run, texts, detail) for label, run in runs],
         "texts": texts.list,
-        "program": program_data(record),
+        "program": {"missing": "the page has several runs"} if runs else program_data(record),
     }
 
 
@@ -141,11 +149,30 @@ def _node(node: TraceNode, texts: _Texts, detail: Detail, matrices: Matrices) ->
         data["input"] = 1
     if not node.differentiable:
         data["constant"] = 1
-    data["value"] = pack(node.value, detail)
+    return data | _numbers(node, texts, detail, matrices)
+
+
+def _numbers(node: TraceNode, texts: _Texts, detail: Detail, matrices: Matrices) -> dict[str, Any]:
+    data: dict[str, Any] = {"value": pack(node.value, detail)}
     if node.upstream is not None:
         data["upstream"] = pack(node.upstream, detail)
     data["operands"] = [_edge(edge, texts, detail, matrices) for edge in node.inputs]
     return data
+
+
+def _run(label: str, record: Record, texts: _Texts, detail: Detail) -> dict[str, Any]:
+    """The numbers of one of several runs; its local Jacobians without matrices and pictures."""
+    none, found = Matrices(()), symptoms(record)
+    none.limit = none.pictures = 0
+    return {
+        "label": label,
+        "outputs": [pack(value, detail) for value in record.output_values],
+        "trouble": _trouble(record),
+        "nodes": [
+            _numbers(node, texts, detail, none) | _ailing(node, found, None)
+            for node in record.nodes
+        ],
+    }
 
 
 def _ailing(

@@ -9,6 +9,7 @@ const KEYS = [
   ["space", "play, pause"],
   ["q", "quiz: the next gradient is hidden, type it; no quiz any more"],
   ["Home  End", "before the first gate; everything"],
+  ["[  ]", "the run before, the next run (where a page has several)"],
   ["/", "search; Enter goes to the first that was found"],
   ["c  e  C", "the group around the node as one card; what is in it again; all groups"],
   ["m", "mark the node: then choose another one for the Jacobian between the two (shift and click does both)"],

@@ -13,6 +13,7 @@ import { png, save } from "./save.js";
 import { Quiz } from "./quiz.js";
 import { startSearch } from "./search.js";
 import { Dock } from "./dock.js";
+import { showRun, startSeries } from "./series.js";
 import { change, listen, readFragment, restoreState, state } from "./state.js";
 import { stepsOf } from "./steps.js";
 import { heatLegend, heatScale } from "./trouble.js";
@@ -33,6 +34,9 @@ const panel = byId("panel");
 const what = new WhatIf(graph);
 const dock = new Dock(graph, what, byId("whatif"));
 const quiz = new Quiz(graph, steps, byId("quiz"), askAt);
+const series = startSeries(graph,
+  { group: byId("runs"), slider: byId("run"), label: byId("run-label"), play: byId("run-play") },
+  (run) => change({ run }, false));
 const dark = matchMedia("(prefers-color-scheme: dark)");
 let playing = null;
 
@@ -237,6 +241,8 @@ const actions = {
   h: () => change({ heat: !state.heat }),
   t: () => change({ theme: document.documentElement.dataset.theme === "dark" ? "light" : "dark" }),
   q: toggleQuiz,
+  "[": () => series.move(-1),
+  "]": () => series.move(1),
   w: () => dock.focus(),
   u: () => dock.back(),
   r: () => dock.clear(),
@@ -265,6 +271,8 @@ byId("json").addEventListener("click", () => save("trace.json", "application/jso
 panel.addEventListener("click", (event) => {
   const path = event.target.closest("[data-path]");
   if (path && event.target.closest(".show")) view.markPath(path.dataset.path.split(",").map(Number));
+  const run = event.target.closest("[data-run]")?.dataset.run;
+  if (run !== undefined) change({ run: Number(run) });
   const kernel = event.target.closest("[data-kernel]")?.dataset.kernel;
   if (kernel !== undefined) change({ kernel: Number(kernel), node: null, other: null });
   const link = event.target.closest("[data-go], [data-collapse], [data-expand]");
@@ -290,7 +298,12 @@ listen((before) => {
     view.rearranged(place, () => arrange(graph, state.collapsed));
   }
   if (state.kernel !== before.kernel) view.redraw();
-  const moved = folded || ["node", "other", "step", "kernel"].some((key) => state[key] !== before[key]);
+  if (state.run !== before.run) {
+    turnTo(state.run);
+    view.redraw();
+    fillHeader();
+  }
+  const moved = folded || ["node", "other", "step", "kernel", "run"].some((key) => state[key] !== before[key]);
   if (moved || state.what !== before.what) {
     mark();
     if (moved && state.node !== null) view.show(state.node, !folded);
@@ -304,10 +317,19 @@ listen((before) => {
   if (state.quiz || before.quiz) quiz.show(state.quiz ? state.step : null);
 });
 
+/** The numbers of another run. */
+function turnTo(run) {
+  if (!graph.frames.length) return;
+  showRun(graph, run);
+  series.show(run);
+}
+
 function restore() {
   restoreState(readFragment(location.hash,
-    { nodes: graph.count, steps: steps.count, blocks: graph.blocks.length, kernels: graph.kernels.length }));
+    { nodes: graph.count, steps: steps.count, blocks: graph.blocks.length, kernels: graph.kernels.length,
+      runs: graph.frames.length }));
   arrange(graph, state.collapsed);
+  turnTo(state.run);
   const refused = what.apply(state.what);
   restoreState({ what: what.shown });
   dock.follow(state.node);

@@ -5,6 +5,7 @@ import { brief, isArray } from "./format.js";
 import { blockLines, blockTree, heading, nodeLink } from "./groups.js";
 import { kernelLines, kernelParts } from "./kernels.js";
 import { equation, html } from "./math.js";
+import { runsTable, trendParts } from "./series.js";
 import { localParts } from "./local.js";
 import { picture } from "./pictures.js";
 import { writtenOut } from "./terms.js";
@@ -39,6 +40,7 @@ export function nodePanel(graph, node, shown, state) {
   parts.push(heading("Value ▸"), shown.value ? picture(node.value, "value")
     : html("p", { class: "muted" }, "Not computed yet: step on."), ...inTheRun(node, "value"));
   parts.push(...forward(graph, node, { reveal: shown.value }));
+  parts.push(...trendParts(graph, node, state.run));
   if (graph.kernels.length) return [...parts, ...withoutDerivatives(graph, node)];
   parts.push(...gradientParts(graph, node, shown));
   for (const other of legend(graph, node)) {
@@ -152,7 +154,7 @@ export function overviewPanel(graph, state) {
   const parts = [html("h2", {}, graph.function)];
   if (graph.file) parts.push(html("p", { class: "where" }, `${graph.file}:${graph.line}`));
   parts.push(html("p", {}, `${graph.nodes.length} nodes. Click one, or press n to go through ${graph.kernels.length ? "the run" : "both passes"} gate by gate; ? shows the keys.`));
-  parts.push(...kernelParts(graph, state, nodeLink));
+  parts.push(...runsTable(graph, state.run), ...kernelParts(graph, state, nodeLink));
   if (!graph.backward && !graph.kernels.length) parts.push(html("p", { "data-reason": "" }, "Backward not run: pass upstream= in the form of the output."));
   if (graph.trouble) parts.push(html("p", {}, nodeLink(graph.nodes[graph.trouble.node])), ...troubleParts(graph));
   parts.push(heading("Inputs"), listTable(["input", "value ▸", ...(graph.kernels.length ? [] : ["gradient ◂"])], graph.inputs.map((id) => {

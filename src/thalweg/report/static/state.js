@@ -2,9 +2,9 @@
 
 const listeners = [];
 /** What makes an entry in the browser's history when it changes. */
-const LASTING = ["node", "other", "step", "collapsed", "kernel", "what", "quiz"];
+const LASTING = ["node", "other", "step", "collapsed", "kernel", "run", "what", "quiz"];
 
-export const state = { node: null, other: null, heat: false, collapsed: [], kernel: null, step: null, view: null, theme: null, what: "", quiz: false };
+export const state = { node: null, other: null, heat: false, collapsed: [], kernel: null, run: 0, step: null, view: null, theme: null, what: "", quiz: false };
 /** What the last entry of the history was made for. */
 let told = { ...state };
 
@@ -41,12 +41,13 @@ function tell() {
   if (parent !== window) parent.postMessage({ fragment: fragmentOf(state) }, "*");
 }
 
-function fragmentOf({ node, other, kernel, heat, step, view, theme, collapsed, what, quiz }) {
+function fragmentOf({ node, other, kernel, run, heat, step, view, theme, collapsed, what, quiz }) {
   const parts = [];
   if (node !== null) parts.push(`node=${node}`);
   if (other !== null) parts.push(`other=${other}`);
   if (heat) parts.push("heat=1");
   if (kernel !== null) parts.push(`kernel=${kernel}`);
+  if (run) parts.push(`run=${run}`);
   if (step !== null) parts.push(`step=${step}`);
   if (view !== null) parts.push(`view=${view.map((x) => Number(x.toPrecision(6))).join(",")}`);
   if (theme !== null) parts.push(`theme=${theme}`);
@@ -57,7 +58,7 @@ function fragmentOf({ node, other, kernel, heat, step, view, theme, collapsed, w
 }
 
 /** The state of a fragment; what makes no sense for this graph is left out. */
-export function readFragment(fragment, { nodes, steps, blocks, kernels }) {
+export function readFragment(fragment, { nodes, steps, blocks, kernels, runs }) {
   const given = new URLSearchParams(fragment.replace(/^#/, ""));
   const whole = (name, most) => {
     const text = given.get(name) ?? "";
@@ -70,6 +71,7 @@ export function readFragment(fragment, { nodes, steps, blocks, kernels }) {
     heat: given.get("heat") === "1",
     other: whole("other", nodes - 1),
     kernel: whole("kernel", kernels - 1),
+    run: whole("run", runs - 1) ?? 0,
     step: whole("step", steps),
     view: view.length === 3 && view.every(Number.isFinite) && view[2] > 0 ? view : null,
     collapsed: (given.get("collapsed") ?? "").split(",")
