@@ -13,8 +13,7 @@ from thalweg.nn import MLP
 from thalweg.optim import AdamW
 from thalweg.optional import library
 from thalweg.rows.catalogue import Setting
-from thalweg.rows.row import Outcome, outcome, parts, standardised
-from thalweg.training import fit
+from thalweg.rows.row import Outcome, outcome, parts, standardised, trained
 
 __all__ = ["bernoulli", "categorical"]
 
@@ -26,17 +25,8 @@ def _trained(head: Any, net: Any, train: Any, held: Any, setting: Setting, rate:
         p = head(net(x))
         return np.mean(p.nll(y)), {"accuracy": np.mean(p.mode == y)}
 
-    return fit(
-        net,
-        loss,
-        train,
-        optimiser=AdamW(rate, decay=0.02),
-        epochs=setting.epochs,
-        seed=setting.seed,
-        validation=held,
-        patience=20,
-        progress=setting.progress,
-    )
+    rule = AdamW(rate, decay=0.02)
+    return trained(net, loss, (train, held), setting, rule, patience=20)
 
 
 def _metrics(p: Any, probabilities: Any, y: Any) -> dict[str, float]:

@@ -14,8 +14,7 @@ from thalweg.optim import Adam
 from thalweg.optional import library
 from thalweg.random import key as make_key
 from thalweg.rows.catalogue import Setting
-from thalweg.rows.row import Outcome, outcome, parts
-from thalweg.training import fit
+from thalweg.rows.row import Outcome, outcome, parts, trained
 
 __all__ = ["fvbn", "vae"]
 
@@ -58,18 +57,8 @@ def vae(setting: Setting) -> Outcome:
     def loss(vae: VAE, x: Any, *, key: Any) -> Any:
         return vae.loss(x, key=key)
 
-    fitted = fit(
-        model,
-        loss,
-        train,
-        optimiser=Adam(0.001),
-        epochs=setting.epochs,
-        batch_size=64,
-        seed=setting.seed,
-        validation=held,
-        patience=10,
-        progress=setting.progress,
-    )
+    data, rule = (train, held), Adam(0.001)
+    fitted = trained(model, loss, data, setting, rule, patience=10, batch_size=64)
     best: VAE = fitted.best
     chosen = test[:500]
     metrics = {
@@ -103,18 +92,8 @@ def fvbn(setting: Setting) -> Outcome:
     def loss(made: MADE, x: Any) -> Any:
         return np.mean(made.nll(x))
 
-    fitted = fit(
-        made,
-        loss,
-        train,
-        optimiser=Adam(0.002),
-        epochs=setting.epochs,
-        batch_size=64,
-        seed=setting.seed,
-        validation=held,
-        patience=10,
-        progress=setting.progress,
-    )
+    data, rule = (train, held), Adam(0.002)
+    fitted = trained(made, loss, data, setting, rule, patience=10, batch_size=64)
     best: MADE = fitted.best
     frequency = np.clip(np.mean(train, axis=0), 1e-3, 1 - 1e-3)
     apart = -np.sum(test * np.log(frequency) + (1 - test) * np.log1p(-frequency), axis=1)

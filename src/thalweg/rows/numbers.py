@@ -12,8 +12,8 @@ from thalweg.nn import MLP, Affine, Sequential
 from thalweg.optim import AdamW
 from thalweg.optional import library
 from thalweg.rows.catalogue import Setting
-from thalweg.rows.row import Outcome, outcome, parts, standardised
-from thalweg.training import Fitted, fit
+from thalweg.rows.row import Outcome, outcome, parts, standardised, trained
+from thalweg.training import Fitted
 
 __all__ = ["gaussian", "mixture"]
 
@@ -24,17 +24,8 @@ def _trained(head: Any, net: Any, train: Any, held: Any, setting: Setting, decay
     def loss(net: Any, x: Any, y: Any) -> Any:
         return np.mean(head.cost(net(x), y))
 
-    return fit(
-        net,
-        loss,
-        train,
-        optimiser=AdamW(0.003, decay=decay),
-        epochs=setting.epochs,
-        seed=setting.seed,
-        validation=held,
-        patience=60,
-        progress=setting.progress,
-    )
+    rule = AdamW(0.003, decay=decay)
+    return trained(net, loss, (train, held), setting, rule, patience=60)
 
 
 def _metrics(p: Any, y: Any, train: Any) -> dict[str, float]:

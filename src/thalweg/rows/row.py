@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from thalweg.training.results import Fitted
+from thalweg.optim.base import Updating
+from thalweg.rows.catalogue import Setting
+from thalweg.training import Fitted, fit
 
-__all__ = ["Outcome", "outcome", "parts", "standardised"]
+__all__ = ["Outcome", "outcome", "parts", "standardised", "trained"]
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,31 @@ def outcome(fitted: Fitted, metrics: dict[str, float], draw: Callable[[], Any]) 
         fitted.epochs,
         fitted.best_epoch,
         fitted.interrupted,
+    )
+
+
+def trained(
+    model: Any,
+    loss: Callable[..., Any],
+    data: tuple[Any, Any],
+    setting: Setting,
+    rule: Updating,
+    *,
+    patience: int,
+    batch_size: int = 32,
+) -> Fitted:
+    """Train on the first of `data`, and stop where the loss on the second no longer falls."""
+    return fit(
+        model,
+        loss,
+        data[0],
+        optimiser=rule,
+        epochs=setting.epochs,
+        batch_size=batch_size,
+        seed=setting.seed,
+        validation=data[1],
+        patience=patience,
+        progress=setting.progress,
     )
 
 
