@@ -71,6 +71,8 @@ def test_paths_with_their_factors(browser, traced):
     _, paths = browser.js(NUMBERS)
     assert sorted(paths) == pytest.approx(sorted([a, a, np.cos(a), 1.0]))
     assert "4 paths" in browser.text("#panel")
+    shared = "return document.querySelectorAll('#graph .edge.path:not([data-target])').length"
+    assert browser.js(shared) == 2  # from a to the last gate, through two columns
     browser.click("#panel .paths li:nth-child(3) .show")
     marked = browser.js(
         "return [...document.querySelectorAll('#graph .card.path')]"

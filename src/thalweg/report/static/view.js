@@ -36,6 +36,7 @@ export class View {
     this.isShown = () => ({ value: true, gradient: true, everything: true });
     this.chosen = null;
     this.path = new Set();
+    this.pathReach = new Map();
     this.heat = null;
     this.listen();
     // A page in a frame gets its size late: until somebody moves it, the graph is fitted again.
@@ -123,13 +124,20 @@ export class View {
   /** Mark these nodes: a path between two. */
   markPath(ids) {
     this.path = new Set(ids.map((id) => this.graph.standsFor(id)));
+    this.pathReach = new Map(); // how far their shared wires are on the way
+    for (const { source, target } of this.graph.edges) {
+      if (target === null || !this.path.has(source) || !this.path.has(target)) continue;
+      const hops = this.graph.card(target).layer - this.graph.card(source).layer - 1;
+      this.pathReach.set(source, Math.max(hops, this.pathReach.get(source) ?? 0));
+    }
     this.redraw();
   }
 
   edge(edge) {
     if (edge.target === null) {
       const near = edge.source === this.chosen || edge.hop < (this.reached?.get(edge.source) ?? 0);
-      return svg("g", { class: near ? "edge near" : "edge" }, svg("path", { d: edge.path }));
+      const along = edge.hop < (this.pathReach.get(edge.source) ?? 0);
+      return svg("g", { class: `edge${near ? " near" : ""}${along ? " path" : ""}` }, svg("path", { d: edge.path }));
     }
     const element = drawEdge(this.graph, edge, this.isShown(edge.target));
     element.classList.toggle("path", this.path.has(edge.source) && this.path.has(edge.target));
