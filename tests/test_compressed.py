@@ -144,6 +144,19 @@ def test_patterns_do_not_depend_on_values():
     assert pattern.sum() > 2 * N
 
 
+def test_zeros_of_constant_matrices_stay_out():
+    A = np.kron(np.eye(N // 3), np.tril(np.ones((3, 3))))
+
+    def f(x):
+        return np.convolve(A @ x, np.array([1.0, -1.0]))
+
+    x = RNG.standard_normal(N)
+    J = tw.jacobian(f, form="operator")(x)
+    assert "by compression" in J.explain()
+    assert J.nnz <= 7 * (N + 1)
+    np.testing.assert_allclose(J.todense(), tw.jacobian(f)(x), atol=1e-12)
+
+
 def test_many_steps_on_a_grid():
     def steps(u):
         for _ in range(5):

@@ -39,6 +39,7 @@ from thalweg.graph.kinds import (
 from thalweg.graph.node import Node
 from thalweg.jacobian.coordinates import Coordinates, coordinates, size_of
 from thalweg.jacobian.terms import UnstructuredError
+from thalweg.jacobian.zeros import support
 from thalweg.ops.structural import ITEM
 
 __all__ = ["pattern_of"]
@@ -109,7 +110,10 @@ def _of_node(node: Node, known: dict[Node, Any], as_graph: bool) -> Any:
         kind = node.primitive.local(i, *given, **node.params)
         if type(kind) is Zero:
             continue
-        local = _local(kind, values[i], out)
+        there = None
+        if type(kind) in (MatMulLeft, MatMulRight):
+            there = support(node.operands[1 - i])
+        local = _local(kind, values[i], out, there)
         inner = known[operand]
         made = inner if local is None else local @ inner
         total = made if total is None else total + made
@@ -135,8 +139,8 @@ def _static(index: Any) -> None:
         raise UnstructuredError("an index depends on a traced value")
 
 
-def _local(kind: Kind, x: Any, out: Any) -> Any:
-    """The pattern of a kind; None for the identity's."""
+def _local(kind: Kind, x: Any, out: Any, there: Any = None) -> Any:
+    """The pattern of a kind; None for the identity's. `there` says where its matrix is not zero."""
     shape = (size_of(out), size_of(x))
     if type(kind) is Chain:
         inner, outer = _local(kind.inner, x, kind.between), _local(kind.outer, kind.between, out)
@@ -147,6 +151,10 @@ def _local(kind: Kind, x: Any, out: Any) -> Any:
     if math.prod(np.broadcast_shapes(np.shape(rows), np.shape(columns))) > _MOST_ENTRIES:
         raise UnstructuredError(f"a local Jacobian of more than {_MOST_ENTRIES:,} entries")
     rows, columns = np.broadcast_arrays(rows, columns)
+    if there is not None:
+        product = MatMulLeft(there) if type(kind) is MatMulLeft else MatMulRight(there)
+        kept = np.broadcast_to(coordinates(product, x, out).entries, rows.shape)
+        rows, columns = rows[kept], columns[kept]
     return _matrix(rows.reshape(-1), columns.reshape(-1), shape)
 
 
