@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 
 import thalweg as tw
-from tests.explorer_browser import AVAILABLE, NODE
+from tests.explorer_browser import AVAILABLE, NODE, PATIENCE
 from thalweg.errors import TracingError
 
 
@@ -74,3 +76,48 @@ def test_the_slider_runs_through_the_traces(browser):
     browser.driver.get("about:blank")
     browser.go(path.as_uri() + "#run=9")
     assert browser.text("#run-label") == "step 0"
+
+
+def test_only_two_stand_side_by_side(tmp_path):
+    with pytest.raises(TracingError, match="room for two"):
+        tw.TraceSeries(_traces()).to_html(tmp_path / "page.html", side_by_side=True)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not AVAILABLE, reason="selenium, chromium or chromedriver not found")
+@pytest.mark.xdist_group("browser")
+def test_side_by_side_the_selection_is_in_step(browser, tmp_path):
+    w, x = np.array([1.0, -0.5, 0.25]), np.array([1.0, 2.0, -1.0])
+    single = tw.trace(neuron, w.astype(np.float32), x.astype(np.float32))
+    series = tw.TraceSeries([tw.trace(neuron, w, x), single], ["float64", "float32"])
+    browser.go(series.to_html(tmp_path / "two.html", side_by_side=True).as_uri())
+    assert browser.texts("h2") == ["float64", "float32"]
+    frames = browser.driver.find_elements("css selector", "iframe")
+
+    def inside(frame, what):
+        browser.driver.switch_to.frame(frame)
+        found = what()
+        browser.driver.switch_to.default_content()
+        return found
+
+    def ready():
+        return browser.js("return document.documentElement.dataset.ready") == "true"
+
+    def heading():
+        return browser.text("#panel h2")
+
+    index = series.traces[0]["s"].index
+    until = time.monotonic() + PATIENCE
+    while not all(inside(frame, ready) for frame in frames):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    product = series.traces[0]["s"].inputs[0].node
+    for here, there, label, selector in (
+        (0, 1, "s", f"#graph .card[data-node='{index}']"),
+        (1, 0, product.label, f"#panel [data-go='{product.index}']"),
+    ):
+        inside(frames[here], lambda selector=selector: browser.click(selector))
+        while inside(frames[there], heading) != label:
+            assert time.monotonic() < until
+            time.sleep(0.05)
+    assert inside(frames[1], lambda: browser.text("#panel .where")).endswith("float32 [3]")

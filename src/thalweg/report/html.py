@@ -23,7 +23,7 @@ from thalweg.report.page import page_data
 from thalweg.report.record import Record
 from thalweg.report.text import cut, one_line
 
-__all__ = ["fill", "frame", "hash_of", "page", "script_of", "static"]
+__all__ = ["compare", "fill", "frame", "hash_of", "page", "script_of", "static"]
 
 _IMPORT = re.compile(r'^import \{[^}]*\} from "\./(\w+)\.js";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:async )?(?:function|const|class) )", re.MULTILINE)
@@ -46,25 +46,53 @@ def page(record: Record, limit: int | None = None, runs: Sequence[tuple[str, Rec
     # ASCII only: U+2028 and U+2029, which end lines in scripts, are escaped with all others.
     data = json.dumps(page_data(record, limit, runs), separators=(",", ":"), allow_nan=False)
     script, style = script_of("main"), static("page.css")
-    title = f"{cut(one_line(record.function), _TITLE)} - Thalweg"
     return fill(
         "page.html",
         {
-            "policy": "; ".join(
-                [
-                    "default-src 'none'",
-                    f"script-src '{hash_of(script)}'",
-                    f"style-src '{hash_of(style)}'",
-                    "img-src data: blob:",
-                    "base-uri 'none'",
-                    "form-action 'none'",
-                ]
-            ),
-            "title": html.escape(title),
+            "policy": _policy([script], [style]),
+            "title": _title(record),
             "style": style,
             "data": data.translate(_SCRIPT),
             "script": script,
         },
+    )
+
+
+def compare(pages: Sequence[tuple[str, Record]], limit: int | None = None) -> str:
+    """Pages of traces side by side, each below its label; what is chosen in one is in all."""
+    script, style = script_of("compare"), static("compare.css")
+    body = [
+        f"<section><h2>{html.escape(label)}</h2>"
+        f'<iframe sandbox="allow-scripts allow-downloads" title="{html.escape(label)}"'
+        f' srcdoc="{html.escape(page(record, limit))}"></iframe></section>'
+        for label, record in pages
+    ]
+    parts = {
+        # The pages in the frames inherit the policy of the page around them.
+        "policy": _policy([script, script_of("main")], [style, static("page.css")]),
+        "title": _title(pages[0][1]),
+        "style": style,
+        "body": "\n".join(body),
+        "script": script,
+    }
+    return fill("compare.html", parts)
+
+
+def _title(record: Record) -> str:
+    return html.escape(f"{cut(one_line(record.function), _TITLE)} - Thalweg")
+
+
+def _policy(scripts: Sequence[str], styles: Sequence[str]) -> str:
+    """These scripts and styles, and nothing from anywhere else."""
+    return "; ".join(
+        [
+            "default-src 'none'",
+            "script-src " + " ".join(f"'{hash_of(text)}'" for text in scripts),
+            "style-src " + " ".join(f"'{hash_of(text)}'" for text in styles),
+            "img-src data: blob:",
+            "base-uri 'none'",
+            "form-action 'none'",
+        ]
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from thalweg.errors import TracingError
 from thalweg.files import write_text
 from thalweg.report import html
+from thalweg.report.record import Record
 from thalweg.report.text import cut, one_line
 from thalweg.report.trace import Trace
 
@@ -57,7 +58,9 @@ class TraceSeries:
         shown = cut(", ".join(self.labels), 60)
         return f"<{len(self.traces)} traces of {name}: {shown}>"
 
-    def to_html(self, path: str | Path, limit: int | None = None) -> Path:
+    def to_html(
+        self, path: str | Path, limit: int | None = None, *, side_by_side: bool = False
+    ) -> Path:
         """Write the explorer with a slider that runs through the traces.
 
         Parameters
@@ -66,13 +69,23 @@ class TraceSeries:
             The file; it is written whole or not at all.
         limit : int, optional
             Arrays of more entries are summarised (default: what fits into 5 MB).
+        side_by_side : bool
+            Instead of the slider two traces beside each other: what is chosen in one is chosen in
+            the other.
 
         Raises
         ------
         DataError
             If it cannot be written.
+        TracingError
+            If other than two traces are to stand side by side.
         """
-        write_text(path, self._page(limit))
+        if side_by_side and len(self.traces) != 2:
+            raise TracingError(
+                f"TraceSeries: side by side there is room for two traces, not {len(self.traces)}.\n"
+                "  Take two of them, or leave out side_by_side: a slider goes through them."
+            )
+        write_text(path, html.compare(self._runs(), limit) if side_by_side else self._page(limit))
         return Path(path)
 
     def show(self) -> Path:
@@ -86,8 +99,10 @@ class TraceSeries:
         return html.frame(self._page(None))
 
     def _page(self, limit: int | None) -> str:
-        records = [trace.record for trace in self.traces]
-        return html.page(records[0], limit, list(zip(self.labels, records, strict=True)))
+        return html.page(self.traces[0].record, limit, self._runs())
+
+    def _runs(self) -> list[tuple[str, Record]]:
+        return [(x, trace.record) for x, trace in zip(self.labels, self.traces, strict=True)]
 
 
 def _same_graph(first: Trace, other: Trace, name: str, label: str) -> None:

@@ -324,8 +324,8 @@ function turnTo(run) {
   series.show(run);
 }
 
-function restore() {
-  restoreState(readFragment(location.hash,
+function restore(fragment = location.hash) {
+  restoreState(readFragment(fragment,
     { nodes: graph.count, steps: steps.count, blocks: graph.blocks.length, kernels: graph.kernels.length,
       runs: graph.frames.length }));
   arrange(graph, state.collapsed);
@@ -346,7 +346,16 @@ function restore() {
   quiz.show(state.quiz ? state.step : null);
 }
 
-window.addEventListener("popstate", restore);
+window.addEventListener("popstate", () => restore());
+/** Beside other pages of the same graph: what is chosen there is chosen here, the window stays. */
+window.addEventListener("message", ({ source, data }) => {
+  if (source !== parent || parent === window || typeof data?.fragment !== "string") return;
+  const { view: place } = state;
+  const given = new URLSearchParams(data.fragment.replace(/^#/, ""));
+  given.delete("view");
+  restore(`${given}`);
+  if (place) view.set(place);
+});
 dark.addEventListener("change", applyTheme);
 fillKeys(byId("keys"));
 startSearch(graph, byId("search"), byId("found"), (id) => {
