@@ -148,3 +148,15 @@ def test_a_mixture_and_its_components(browser):
     cost = browser.js("return Number(document.querySelector('[data-cost]').dataset.cost)")
     assert cost == pytest.approx(-np.log(density), rel=1e-9)
     assert cost == pytest.approx(float(head(features).nll(NUMBERS)[0]), rel=1e-9)
+
+
+@page_test
+def test_what_is_not_finite_is_not_drawn(browser):
+    head = heads.Gaussian()
+    with np.errstate(all="ignore"):
+        features = np.array([[np.nan, 1.0], [2.0, 0.0]])
+        trace = tw.trace(lambda w: np.mean(head(features * w).nll(np.zeros(2))), 1.0)
+    browser.open(trace)
+    assert "not drawn" in browser.text(".unitbox")
+    browser.driver.find_element("css selector", "#panel input.rows").send_keys("\ue014")
+    assert browser.js("return document.querySelectorAll('.unitplot .whole').length") == 1

@@ -20,6 +20,7 @@ function lines(titles, rows) {
 
 /** Bars of the probabilities; the target is a line across. */
 function bars01(p, y) {
+  if (![...p, ...(y ?? [])].every(Number.isFinite)) return html("p", { class: "where" }, "not drawn: a number is not finite");
   const step = WIDE / p.length;
   const picture = svg("svg", { class: "unitplot", viewBox: `0 0 ${WIDE} ${HIGH}`, role: "img",
     "aria-label": `probabilities ${p.map((x) => general(x, 3)).join(", ")}` });
@@ -80,7 +81,9 @@ function continuous({ kind }, row) {
     ...(mixture ? cells([row.responsibilities[k], weight - row.responsibilities[k]], "gradient") : cells([loc - y, (loc - y) / scale ** 2], "gradient"))));
   const titles = mixture ? ["k", "weight ▸", "mean ▸", "std ▸", "p(k|y)", "difference ◂"]
     : ["", "mean ▸", "std ▸", "mean − y", "(mean − y)/std² ◂"];
-  return [curve(components, y), lines(titles, rows),
+  const drawn = Number.isFinite(y) && components.every(({ loc, scale, weight }) =>
+    [loc, scale, weight].every(Number.isFinite) && scale > 0);
+  return [drawn ? curve(components, y) : html("p", { class: "where" }, "not drawn: a number is not finite"), lines(titles, rows),
     html("p", { class: "where", "data-cost": String(-Math.log(whole)) }, `p(y|x) = ${general(whole)}, cost −log p = ${general(-Math.log(whole))}` +
       (mixture ? "; the gradient by the weights' logits is the difference, weight − p(k|y)" : "; the gradient by the mean is (mean − y)/std²"))];
 }
