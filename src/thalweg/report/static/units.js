@@ -80,7 +80,7 @@ function continuous({ kind }, row) {
     ...(mixture ? cells([weight], "value") : []), ...cells([loc, scale], "value"),
     ...(mixture ? cells([row.responsibilities[k], weight - row.responsibilities[k]], "gradient") : cells([loc - y, (loc - y) / scale ** 2], "gradient"))));
   const titles = mixture ? ["k", "weight ▸", "mean ▸", "std ▸", "p(k|y)", "difference ◂"]
-    : ["", "mean ▸", "std ▸", "mean − y", "(mean − y)/std² ◂"];
+    : ["k", "mean ▸", "std ▸", "mean − y", "(mean − y)/std² ◂"];
   const drawn = Number.isFinite(y) && components.every(({ loc, scale, weight }) =>
     [loc, scale, weight].every(Number.isFinite) && scale > 0);
   return [drawn ? curve(components, y) : html("p", { class: "where" }, "not drawn: a number is not finite"), lines(titles, rows),
