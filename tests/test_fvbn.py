@@ -290,6 +290,19 @@ def test_wrong_settings_are_refused(make):
         make()
 
 
+@pytest.mark.parametrize("create", [MADE.create, NADE.create])
+@pytest.mark.parametrize(
+    "order", [[0, 0, 1], [1, 2, 3], [0, 1], [0.0, 1.0, 2.0], [[0, 1, 2]], 1, -1, None, "021"]
+)
+def test_what_is_no_order_is_refused(create, order):
+    model = create(0, 3, (4,) if create == MADE.create else 4)
+    with pytest.raises(UserError, match="order"):
+        model.conditionals(np.zeros(3), order)
+    np.testing.assert_array_equal(
+        model.log_prob(np.ones(3), (2, 0, 1)), model.log_prob(np.ones(3), np.array([2, 0, 1]))
+    )
+
+
 @each
 def test_states_of_another_width_are_refused(model):
     with pytest.raises(ShapeError, match=r"\(…, 12\)"):

@@ -158,6 +158,27 @@ class FVBN(ABC):
             x[rows] = part
         return x
 
+    def _order(self, order: Any) -> Any:
+        """One of `orders`, as a tuple; or the order that is given, as an array.
+
+        Raises
+        ------
+        UserError
+            If it is neither: it would make no distribution. Of a traced one the shape is asked.
+        """
+        d, n = self.n_variables, len(self.orders)
+        if isinstance(order, (int, np.integer)):
+            if not 0 <= order < n:
+                raise UserError(f"{type(self).__name__}: order {order} of orders 0, …, {n - 1}")
+            return self.orders[order]
+        order = order if isinstance(order, Array) else np.asarray(order)
+        fits = order.shape == (d,) and order.dtype.kind in "iu"
+        if not fits or not (isinstance(order, Array) or np.all(np.sort(order) == np.arange(d))):
+            raise UserError(
+                f"{type(self).__name__}: an order is a permutation of 0, …, {d - 1}, got {order!r}"
+            )
+        return order
+
     def _draw(self, rng: np.random.Generator, x: np.ndarray[Any, Any], order: int) -> None:
         """Fill rows in place, in one of the orders."""
         for i in self.orders[order]:

@@ -174,8 +174,9 @@ class MADE(FVBN):
 
     def _all_masks(self, order: Any) -> tuple[tuple[Any, ...], Any]:
         sizes = (self._n_hidden, _inputs(self.head), self.head.n_features)
-        if isinstance(order, (int, np.integer)):
-            return _masks_of(self.orders[order], *sizes)
+        order = self._order(order)
+        if isinstance(order, tuple):
+            return _masks_of(order, *sizes)
         return _masks(np.argsort(order), *sizes)
 
     def masks(self, order: Any = 0) -> tuple[Any, ...]:

@@ -133,8 +133,9 @@ class NADE(FVBN):
         """
         x = self._states(x)
         batch, d = x.shape[:-1], self.n_variables
-        if isinstance(order, (int, np.integer)):
-            order = np.array(self.orders[order])
+        order = self._order(order)
+        if isinstance(order, tuple):
+            order = np.array(order)
         x = np.reshape(x, (math.prod(batch), d))
         x = np.take(x, order, axis=1)
         W, V, b = self.W[order], self.V[order], self.b[order]
