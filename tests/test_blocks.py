@@ -93,6 +93,8 @@ def test_blocks_are_the_dense_jacobian(name):
         lambda x: np.outer(x, x),  # twice the batch
         lambda x: np.tanh(x.reshape(P, 3)).T @ x.reshape(P, 3),
         lambda x: np.log(np.sum(np.exp(x.reshape(P, 3)), axis=1)),  # stable as a whole only
+        lambda x: np.einsum("i,j->j", np.sin(x), x),  # one letter along the batch, one across
+        lambda x: np.einsum("pi,qj->jpi", np.sin(x.reshape(P, 3)), x.reshape(P, 3)),
         lambda x: np.linalg.inv(EACH + x.reshape(P, 3)[:, None, :]),
     ],
 )
@@ -111,6 +113,19 @@ def test_the_compiled_form_takes_blocks_where_terms_would_be_many():
     assert found.nnz == 2 * P * 6
     assert found.has_canonical_format
     assert not sparse.csr_array(np.where(found.toarray() == 0, dense, 0)).nnz
+
+
+def test_an_einsum_with_two_letters_of_the_batch_size():
+    def f(x):
+        a = x.reshape(6, 30)
+        y = sum(np.sin(a[:, k] * a[:, k + 1]) for k in range(28))
+        return np.einsum("i,j->j", y, a[:, 0])
+
+    x = RNG.standard_normal(180)
+    dense = tw.jacobian(f)(x)
+    for g in (f, tw.compile(f)):
+        found = tw.jacobian(g, form="sparse")(x)
+        np.testing.assert_allclose(found.toarray(), dense, rtol=1e-10, atol=1e-12)
 
 
 def test_at_a_kink_of_a_norm():

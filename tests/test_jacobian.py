@@ -73,6 +73,15 @@ def test_rows_and_columns_agree(name, monkeypatch):
         np.testing.assert_allclose(got, column, rtol=1e-14, atol=1e-15)
 
 
+@pytest.mark.parametrize(
+    "f", [lambda x: np.sin(x) * 2, lambda x: np.sum(np.sin(x), axis=0), lambda x: np.sin(x)[:0]]
+)
+@pytest.mark.parametrize("shape", [(0,), (0, 3), (3,)])
+def test_empty_compiled(f, shape):
+    jacobian, x = tw.jacobian(f), np.ones(shape)
+    np.testing.assert_array_equal(tw.compile(jacobian)(x), jacobian(x))
+
+
 def test_empty():
     assert tw.jacobian(lambda x: x[:0])(X).shape == (0, 4)
     assert tw.jacobian(lambda x: np.sum(x) * X)(X[:0]).shape == (4, 0)

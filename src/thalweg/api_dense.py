@@ -321,7 +321,7 @@ class Blocks:
         ]
         open_ = [n for n, value in enumerate(given) if value is None]
         graph = between(seeds, [results[n] for n in open_])
-        chunk = size if self.as_graph else chunk_of(graph, size)
+        chunk = max(size, 1) if self.as_graph else chunk_of(graph, size)
         for start in range(0, size, chunk):
             stop = min(start + chunk, size)
             basis = np.zeros((stop - start, size), bool)

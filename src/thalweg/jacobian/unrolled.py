@@ -224,6 +224,8 @@ class Unrolled:
             return self._looked_up(node, small)
         if node.primitive not in _SUMS or any(_dtype(x) != node.dtype for x in node.operands):
             raise UnstructuredError(f"'{node.primitive.name}' for each of a batch")
+        if node.primitive is EINSUM and not self._one_batch(node):
+            raise UnstructuredError("an einsum in which several letters have the batch's size")
         operands = [self._operand(x) for x in node.operands]
         if node.primitive is NORM:
             made = _norm(operands[0], **node.params)
@@ -233,6 +235,16 @@ class Unrolled:
         if along or made.shape != small:
             raise UnstructuredError(f"'{node.primitive.name}' along the batch")
         return made
+
+    def _one_batch(self, node: Node) -> bool:
+        """Whether one letter of an einsum has the batch's size, not one summed and another kept."""
+        letters = {
+            letter
+            for own, x in zip(node.params["inputs"], node.operands, strict=True)
+            for letter, n in zip(own, _shape(x), strict=True)
+            if n == self._p
+        }
+        return len(letters) <= 1
 
     def _by_entry(self, node: Node, small: tuple[int, ...]) -> Any:
         given = [np.broadcast_to(self._operand(x), small).reshape(-1) for x in node.operands]
