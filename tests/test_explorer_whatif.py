@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import thalweg as tw
-from tests.explorer_browser import AVAILABLE
+from tests.explorer_browser import AVAILABLE, NODE
 from tests.explorer_pages import affine, circuit, classifier, fan_out, neuron, recurrent
 from thalweg.report.page import page_data
 from thalweg.report.program import program_data
@@ -403,3 +403,65 @@ def test_numbers_that_became_longer_still_fit(browser):
     for i, a in enumerate(boxes):
         for b in boxes[:i]:
             assert a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] or b[3] <= a[1]
+
+
+@in_browser
+@pytest.mark.parametrize(
+    ("function", "args", "shown"),
+    [
+        (lambda x: x * x, (np.nan,), "nan"),
+        (lambda x: np.exp(-x), (np.inf,), "inf"),
+        (lambda x: np.sum(x * 2), (np.full(3, -np.inf),), "-inf"),
+        (lambda x, y: np.sum(x) * y, (np.zeros((0, 3)), 2.0), "2"),
+    ],
+)
+def test_inputs_without_a_finite_number_can_be_given_one(browser, function, args, shown):
+    with np.errstate(all="ignore"):
+        trace = tw.trace(function, *args)
+    browser.open(trace)
+    assert (
+        browser.js(
+            "const field = document.getElementById('whatif-number');"
+            "return field.value || field.placeholder"
+        )
+        == shown
+    )
+    place = len(args) - 1
+    for node in trace.nodes:
+        browser.js(NODE, node.index)
+    number_field(browser, "1.5")
+    new = tw.trace(function, *changed(args, [(place, 0, 1.5)]))
+    assert browser.text("#whatif-changes").startswith(trace.nodes[place].label)
+    assert exact(browser)[0] == pytest.approx(float(new.output), rel=1e-12)
+
+
+@in_browser
+def test_without_any_entry_there_is_nothing_to_change(browser):
+    browser.open(tw.trace(lambda x: x * x, np.zeros((0,))), "#what=0:1")
+    browser.key("w", "u", "r")
+    assert browser.js("return document.getElementById('whatif').hidden")
+
+
+@in_browser
+def test_a_compiled_page_takes_whole_numbers_where_it_must_and_keeps_to_its_branch(browser):
+    def branching(x, n, m):
+        return np.sum(np.where(m, x * n, 0.0)) if x[0] > 0 else -n
+
+    args = (np.ones(2), np.int64(3), np.array([True, False]))
+    trace = tw.trace_compiled(tw.compile(branching), *args)
+    places = {node.label: k for k, node in enumerate(trace.inputs)}
+    n, m, x = (trace.inputs[places[name]].index for name in "nmx")
+    path = browser.open(trace, f"#node={n}")
+    for typed, output in (("1.5", 1), ("5", 5), ("-2", -2)):
+        number_field(browser, typed)
+        assert f"output {output}" in browser.text("#subtitle")
+        said = browser.text("#whatif-message")
+        assert ("whole" in said) is (typed == "1.5")
+    browser.driver.get("about:blank")
+    browser.go(f"{path.as_uri()}#what={n}:0.5,{m}:2,{m}.1:1")
+    assert browser.text("#whatif-changes").startswith("m[1]: 0 → 1")
+    assert "output 6" in browser.text("#subtitle")
+    browser.driver.get("about:blank")
+    browser.go(f"{path.as_uri()}#what={x}:-1")
+    assert "another way" in browser.text("#whatif-message")
+    assert "output 3" in browser.text("#subtitle")

@@ -13,7 +13,7 @@ from thalweg.compiled.machine import kernels_of, machine, main_dtype
 from thalweg.compiled.record import Record as CompiledRecord
 from thalweg.compiled.signature import describe_leaf
 from thalweg.execute.executor import KernelReport
-from thalweg.graph.graph import Graph, evaluate
+from thalweg.graph.graph import Graph, Guard, evaluate
 from thalweg.graph.node import Node, input_node, user_frame
 from thalweg.report.labels import label_nodes
 from thalweg.report.passes import plain
@@ -98,6 +98,7 @@ def trace_compiled(
             output_values=[plain(x) for x in outputs],
             backward=False,
             notes=[_NOTE],
+            guards=[Guard(made[node], *asked) for node, *asked in graph.guards if node in made],
             kernels=_kernels(record, executor, made, records, measure),
         ),
         tuple(plain(x) for x in outputs),

@@ -1,9 +1,9 @@
 /** Where inputs are changed: an input, an entry of it, a number field and a slider. */
 
-import { entry, indexOf } from "./format.js";
+import { entry, general, indexOf } from "./format.js";
 import { html } from "./math.js";
 import { change, state } from "./state.js";
-import { writeEdits } from "./whatif.js";
+import { takes, writeEdits } from "./whatif.js";
 
 /** Steps of the slider, at least. */
 const STEPS = 20;
@@ -22,18 +22,20 @@ export class Dock {
     this.past = [];
     /** @type {string | null} the changes before the one that is under way */
     this.before = null;
-    element.hidden = !graph.inputs.length;
+    /** The first input with an entry that can be changed. */
+    const first = what.missing === null ? what.interpreter.starts.findIndex(({ data }) => data.length) : 0;
+    element.hidden = !graph.inputs.length || first < 0;
     if (what.missing !== null) {
       element.append(html("p", { class: "where" }, `What if: inputs cannot be changed here: ${what.missing}.`));
       return;
     }
     this.build();
-    this.choose(0, 0);
+    this.choose(Math.max(first, 0), 0);
   }
 
   build() {
     const names = this.graph.inputs.map((id, i) =>
-      html("option", { value: i }, this.graph.nodes[id].label.slice(0, 40)));
+      html("option", { value: i, ...(this.what.interpreter.starts[i].data.length ? {} : { disabled: "" }) }, this.graph.nodes[id].label.slice(0, 40)));
     this.input = html("select", { id: "whatif-input", "aria-label": "input to change" }, ...names);
     this.axes = html("span", {});
     this.number = html("input", { id: "whatif-number", type: "number", step: "any", "aria-label": "its value", title: "w" });
@@ -62,9 +64,10 @@ export class Dock {
   /** Another input, or another entry of it. */
   choose(place, at) {
     if (this.what.missing !== null) return;
+    const { shape, data } = this.what.interpreter.starts[place];
+    if (!data.length) return;
     Object.assign(this, { place, at });
     this.input.value = String(place);
-    const { shape } = this.what.interpreter.starts[place];
     const index = indexOf(at, shape);
     const fields = shape.map((length, axis) => html("input", { type: "number", class: "index", min: 0,
       max: length - 1, value: index[axis], "aria-label": `index along axis ${axis}` }));
@@ -75,8 +78,9 @@ export class Dock {
       });
     }
     this.axes.replaceChildren(...fields);
-    const start = this.what.entry(place, at);
-    const largest = this.what.interpreter.starts[place].data.reduce((most, x) => Math.max(most, Math.abs(x) || 0), 0);
+    const now = this.what.entry(place, at);
+    const start = Number.isFinite(now) ? now : 0;
+    const largest = data.reduce((most, x) => Math.max(most, Number.isFinite(x) ? Math.abs(x) : 0), 0);
     const reach = Math.min(Math.max(2 * largest, 1), 1e300);
     const step = 10 ** Math.floor(Math.log10(reach / STEPS));
     const ends = { min: Math.floor((start - reach) / step), max: Math.ceil((start + reach) / step) };
@@ -104,6 +108,11 @@ export class Dock {
     const value = Number(text);
     if (text === "" || !Number.isFinite(value)) {
       this.say("Not a number.");
+      return;
+    }
+    const { dtype } = this.what.interpreter.starts[this.place];
+    if (!takes(dtype, value)) {
+      this.say(dtype === "bool" ? "Only 0 and 1: it is a truth value." : "Only whole numbers: it is an integer.");
       return;
     }
     const id = this.graph.inputs[this.place];
@@ -145,6 +154,7 @@ export class Dock {
   }
 
   focus() {
+    if (this.element.hidden) return;
     this.number?.focus();
     this.number?.select();
   }
@@ -157,10 +167,12 @@ export class Dock {
 
   /** The numbers of now in the fields; one that is typed in is left as it is. */
   show() {
-    if (this.what.missing !== null) return;
+    if (this.what.missing !== null || this.element.hidden) return;
     const value = this.what.entry(this.place, this.at);
-    if (document.activeElement !== this.number || Number(this.number.value) !== value) this.number.value = String(value);
-    if (document.activeElement !== this.slider) this.slider.value = String(value);
+    const text = Number.isFinite(value) ? String(value) : ""; // no such field takes NaN
+    this.number.placeholder = general(value);
+    if (document.activeElement !== this.number || Number(this.number.value) !== value) this.number.value = text;
+    if (document.activeElement !== this.slider) this.slider.value = text || "0";
     this.undo.disabled = !this.past.length;
     this.reset.disabled = !this.what.edits.size;
     const lines = [...this.what.edits.values()].map(({ id, place, at, value: now }) => {

@@ -4,6 +4,12 @@ import { isFaulty } from "./format.js";
 import { Interpreter } from "./interpreter.js";
 import { pack, plainNumber } from "./pack.js";
 
+/** Whether an entry of this dtype can be this number. */
+export function takes(dtype, value) {
+  if (dtype === "bool") return value === 0 || value === 1;
+  return dtype.startsWith("float") || Number.isSafeInteger(value);
+}
+
 /** The edits of a text: "0:3.5,2.7:-1" is entry 0 of node 0, entry 7 of node 2. */
 export function readEdits(graph, text) {
   const edits = new Map();
@@ -12,8 +18,9 @@ export function readEdits(graph, text) {
     if (!found) continue;
     const [id, at, value] = [Number(found[1]), Number(found[2] ?? 0), Number(found[3])];
     const place = graph.inputs.indexOf(id);
-    const size = (graph.nodes[id]?.value?.shape ?? []).reduce((n, length) => n * length, 1);
-    if (place >= 0 && at < size && Number.isFinite(value)) edits.set(`${id}.${at}`, { id, place, at, value });
+    const { shape = [], dtype = "float64" } = graph.nodes[id]?.value ?? {};
+    const size = shape.reduce((n, length) => n * length, 1);
+    if (place >= 0 && at < size && Number.isFinite(value) && takes(dtype, value)) edits.set(`${id}.${at}`, { id, place, at, value });
   }
   return edits;
 }
