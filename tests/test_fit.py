@@ -112,6 +112,16 @@ def test_each_row_once_an_epoch_in_an_order_of_its_own():
         ({"data": []}, "gave no batch"),
         ({"epochs": 0}, "epochs must be 1 or more"),
         ({"batch_size": 0}, "batch_size must be"),
+        ({"epochs": 1.5}, "epochs must be 1 or more, an integer, got 1.5"),
+        ({"batch_size": "8"}, "batch_size must be"),
+        ({"seed": -1}, "seed must be an integer"),
+        ({"seed": None}, "seed must be an integer"),
+        ({"optimiser": "adam"}, r"optimiser must be one of thalweg\.optim"),
+        ({"optimiser": tw.optim.Adam}, r"optimiser must be one of thalweg\.optim"),
+        (
+            {"validation": (X, Y), "metrics": {"m": lambda p, x, y: y}},
+            "one number: .* gave shape",
+        ),
         ({"patience": 2}, "need validation"),
         ({"resume": True}, "needs checkpoint"),
         ({"validation": (X, Y), "metrics": {"loss": loss}}, "cannot be named"),
@@ -142,6 +152,18 @@ def test_early_stopping_keeps_the_best():
     assert found.epochs == found.best_epoch + 3 == len(curve) < 200
     assert min(curve) == curve[found.best_epoch - 1]
     np.testing.assert_allclose(loss(found.best, *held), min(curve))
+
+
+def test_any_validation_loss_is_better_than_nan():
+    values = iter([np.nan, 3.0, np.nan, 2.0, np.nan])
+
+    class Held:
+        def __iter__(self):
+            return iter([np.array([next(values)])])
+
+    found = run(validation=Held(), validation_loss=lambda p, v: np.mean(v), epochs=5)
+    np.testing.assert_array_equal(found.history["validation"], [np.nan, 3.0, np.nan, 2.0, np.nan])
+    assert found.best_epoch == 4
 
 
 def test_a_callback_sees_each_epoch_and_can_end_it():

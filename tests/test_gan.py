@@ -229,6 +229,16 @@ def test_what_cannot_be_used_is_refused():
         mode_coverage(X[:0], X, 0.1)
     with pytest.raises(DataError, match="steps"):
         fit_gan(gan, X, steps=0)
+    for wrong, name in (
+        ({"steps": 1.5}, "steps"),
+        ({"batch_size": 2.5}, "batch_size"),
+        ({"optimiser": "adam"}, "optimiser"),
+        ({"discriminator_optimiser": "adam"}, "optimiser"),
+        ({"seed": -1}, "seed"),
+        ({"metrics": {"step": lambda gan: 0.0}}, "named 'step'"),
+    ):
+        with pytest.raises(DataError, match=name):
+            fit_gan(gan, X, **{"steps": 1, **wrong})
     with pytest.raises(DataError, match="discriminator_steps"):
         fit_gan(gan, X, steps=1, discriminator_steps=0)
     for data in (X[:0], np.array(["a"])):

@@ -19,6 +19,7 @@ from thalweg.optim.rules import Adam
 from thalweg.random import key as key_of
 from thalweg.random import split
 from thalweg.training.loop import interrupts
+from thalweg.training.step import check
 from thalweg.tree import tree_map
 
 __all__ = ["FittedGAN", "fit_gan"]
@@ -106,17 +107,20 @@ def fit_gan(
     """
     usual = 5 if gan.objective == "wasserstein" else 1
     rounds = usual if discriminator_steps is None else discriminator_steps
-    numbers = {"steps": steps, "batch_size": batch_size, "every": every}
-    for name, number in (numbers | {"discriminator_steps": rounds}).items():
-        if isinstance(number, bool) or number < 1:
-            raise DataError(f"{name} must be 1 or more, got {number!r}")
+    rule = Adam(1e-4, beta1=0.5) if optimiser is None else optimiser
+    judge_rule = (
+        Adam(1e-4, beta1=0.5) if discriminator_optimiser is None else discriminator_optimiser
+    )
+    counts = {"steps": steps, "batch_size": batch_size, "every": every}
+    check(rule, seed, **counts, discriminator_steps=rounds)
+    check(judge_rule, seed)
+    if twice := sorted({"step", "discriminator", "generator"} & set(metrics or {})):
+        raise DataError(f"a metric cannot be named {twice[0]!r}: the history has it already")
     schedule, constant = (noise, 0.0) if callable(noise) else (None, noise)
     draw = _draws(data, gan.dtype)
     rng = np.random.default_rng(seed)
     key = key_of(seed)
     ema = EMA(average)
-    rule = optimiser or Adam(1e-4, beta1=0.5)
-    judge_rule = discriminator_optimiser or Adam(1e-4, beta1=0.5)
     made, judge = (tree_map(np.array, part) for part in (gan.generator, gan.discriminator))
     state, judge_state, averaged = rule.init(made), judge_rule.init(judge), ema.init(made)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -21,7 +22,7 @@ from thalweg.training.bar import Bar
 from thalweg.training.batches import Source
 from thalweg.training.results import Epoch, Fitted, History
 from thalweg.training.snapshots import Snapshots
-from thalweg.training.step import TRAIN, VALIDATION, Options, answer, step, valuation
+from thalweg.training.step import TRAIN, VALIDATION, Options, answer, check, step, valuation
 from thalweg.training.store import Checkpoints
 from thalweg.tree import tree_map, unflatten
 
@@ -123,9 +124,9 @@ def fit(
     >>> {name: round(float(p), 2) for name, p in found.model.items()}
     {'a': 2.0, 'b': 1.0}
     """
-    for name, number in (("epochs", epochs), ("batch_size", batch_size), ("patience", patience)):
-        if number is not None and (isinstance(number, bool) or number < 1):
-            raise DataError(f"{name} must be 1 or more, got {number!r}")
+    rule = Adam(0.001) if optimiser is None else optimiser
+    waiting = {} if patience is None else {"patience": patience}
+    check(rule, seed, epochs=epochs, batch_size=batch_size, **waiting)
     if validation is None and (patience is not None or metrics or validation_loss is not None):
         raise DataError("patience, metrics and validation_loss need validation=…")
     if not isinstance(resume, bool) and resume != "changed":
@@ -135,7 +136,6 @@ def fit(
     measures = {VALIDATION: validation_loss or loss, **(metrics or {})}
     if TRAIN in measures or (metrics and VALIDATION in metrics):
         raise DataError(f"a metric cannot be named {TRAIN!r} or {VALIDATION!r}")
-    rule = Adam(0.001) if optimiser is None else optimiser
     source = Source(data, batch_size, seed if shuffle else None, "data")
     held = None if validation is None else Source(validation, batch_size, None, "validation")
     run = _Run(model, loss, rule, source, held, measures if held else {}, patience, seed)
@@ -299,7 +299,9 @@ class _Run:
                 f"every epoch must have the same metrics; numbers there are so far: {lengths}"
             )
         watched = self._watched()
-        if result.best_epoch == 0 or watched[-1] < watched[result.best_epoch - 1]:
+        now, best = watched[-1], watched[max(0, result.best_epoch - 1)]
+        better = now < best or (math.isnan(best) and not math.isnan(now))
+        if result.best_epoch == 0 or better:
             result.best_epoch = result.epochs
             result.best = tree_map(np.copy, result.model)
 

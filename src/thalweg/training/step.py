@@ -14,7 +14,7 @@ from thalweg.optim.base import Updating, match
 from thalweg.random import key as make_key
 from thalweg.tree import flatten, learned
 
-__all__ = ["MODEL", "TRAIN", "VALIDATION", "Options", "answer", "step", "valuation"]
+__all__ = ["MODEL", "TRAIN", "VALIDATION", "Options", "answer", "check", "step", "valuation"]
 
 #: Names of the losses in the history.
 TRAIN, VALIDATION = "loss", "validation"
@@ -24,6 +24,24 @@ MODEL = "model"
 
 #: What a loss can ask for, as arguments that can be given by keyword only.
 _NAMES = ("key", "step", "train")
+
+
+def check(rule: Any, seed: Any, **counts: Any) -> None:
+    """Refuse an optimiser that is none, a seed below 0, and counts that are no integers ≥ 1.
+
+    Raises
+    ------
+    DataError
+        With the name and the value.
+    """
+    for name, number in counts.items():
+        whole = isinstance(number, (int, np.integer)) and not isinstance(number, bool)
+        if not whole or number < 1:
+            raise DataError(f"{name} must be 1 or more, an integer, got {number!r}")
+    if not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise DataError(f"seed must be an integer, 0 or more, got {seed!r}")
+    if not isinstance(rule, Updating):
+        raise DataError(f"optimiser must be one of thalweg.optim, as Adam(0.001), got {rule!r}")
 
 
 class Options:
@@ -138,9 +156,22 @@ def _nothing(value: Any, params: Any, grads: Any, state: Any) -> Any:
 
 
 def valuation(measure: Callable[..., Any]) -> Callable[..., Any]:
-    """``(model, options, *batch)`` → value and metrics."""
+    """``(model, options, *batch)`` → value and metrics.
+
+    Raises
+    ------
+    DataError
+        If the value is not one number.
+    """
 
     def valuation(model: Any, options: dict[str, Any], *batch: Any) -> Any:
-        return answer(measure(model, *batch, **options))[:2]
+        value, metrics, _ = answer(measure(model, *batch, **options))
+        if np.shape(value) != ():
+            name = getattr(measure, "__qualname__", type(measure).__name__)
+            raise DataError(
+                f"a validation loss or a metric must be one number: {name} gave shape "
+                f"{np.shape(value)}. Reduce it, for example by np.mean."
+            )
+        return value, metrics
 
     return valuation
