@@ -325,6 +325,28 @@ def test_dropped_libraries_take_no_memory(count, monkeypatch):
 
 
 @native
+def test_a_library_in_a_cycle_is_closed_once_and_by_who_has_the_lock(monkeypatch):
+    """A collector that closed the parts of a cycle on its own would race with other threads."""
+    held = []
+    close = jit.llvm.ResourceTracker._dispose
+
+    def dispose(self):
+        held.append(jit._LOCK._is_owned())
+        close(self)
+
+    monkeypatch.setattr(jit.llvm.ResourceTracker, "_dispose", dispose)
+    gc.collect()
+    held.clear()
+    library = jit.load(numbered(7))
+    library.itself = library
+    before = set(jit._LOADED)
+    del library
+    gc.collect()
+    assert held == [True]
+    assert len(before - set(jit._LOADED)) == 1
+
+
+@native
 def test_the_end_of_the_process_is_quiet():
     done = run(
         "from thalweg.execute.native import jit, threads\n"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import hashlib
+import itertools
 import os
 import platform
 import re
@@ -79,8 +80,10 @@ class Library:
     """
 
     def __init__(self, engine: _Engine, tracker: Any, name: str, addresses: dict[str, int]) -> None:
-        self._engine = engine
-        self._trackers = [tracker]
+        # The trackers are kept apart: were they members, a collector that finds this object in a
+        # cycle would close them on its own, while another thread does so for what was dropped.
+        self._handle = next(_HANDLES)
+        _LOADED[self._handle] = engine, [tracker]
         self._name = name
         self._addresses = addresses
 
@@ -89,18 +92,19 @@ class Library:
         found = self._addresses.get(name)
         if found is None:
             with _LOCK:
+                engine, trackers = _LOADED[self._handle]
                 try:
-                    tracker = self._engine.jit.lookup(self._name, name)
+                    tracker = engine.jit.lookup(self._name, name)
                 except RuntimeError as error:
                     raise InternalError(f"compiled code without {name!r}: {error}") from None
-            self._trackers.append(tracker)
+            trackers.append(tracker)
             found = self._addresses[name] = tracker[name]
         return found
 
     def __del__(self, ending: Callable[[], bool] = sys.is_finalizing) -> None:
         # At the end of the process code stays: a thread may be in it, and our globals may be gone.
         if not ending():
-            _DROPPED.append((self._trackers, self._engine))
+            _DROPPED.append(self._handle)
             _free_dropped()
 
 
@@ -117,8 +121,16 @@ class _Engine:
             llvm.JITLibraryBuilder().add_ir("").add_current_process().link(self.jit, "process")
         )
 
+    def __del__(self, ending: Callable[[], bool] = sys.is_finalizing) -> None:
+        if not ending():
+            self.process.close()  # before the LLJIT that it is in
 
-_DROPPED: deque[tuple[list[Any], _Engine]] = deque()
+
+#: What libraries have in LLVM, by their handles, and the handles of those that nobody holds. Only
+#: who has the lock takes an entry out, so each is closed once.
+_LOADED: dict[int, tuple[_Engine, list[Any]]] = {}
+_DROPPED: deque[int] = deque()
+_HANDLES = itertools.count()
 _current: list[_Engine] = []
 
 
@@ -131,7 +143,7 @@ def _free_dropped() -> None:
         return
     try:
         while _DROPPED:
-            trackers, _engine = _DROPPED.popleft()
+            _engine, trackers = _LOADED.pop(_DROPPED.popleft())
             for tracker in trackers:
                 tracker.close()
     finally:
