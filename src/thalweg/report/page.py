@@ -168,8 +168,11 @@ def _run(label: str, record: Record, texts: _Texts, detail: Detail) -> dict[str,
         "label": label,
         "outputs": [pack(value, detail) for value in record.output_values],
         "trouble": _trouble(record),
+        "backward": record.backward,
+        "checked": record.errors is not None,
+        "units": [_unit(unit) for unit in output_units(record)],
         "nodes": [
-            _numbers(node, texts, detail, none) | _ailing(node, found, None)
+            _numbers(node, texts, detail, none) | _ailing(node, found, record.errors)
             for node in record.nodes
         ],
     }

@@ -18,7 +18,7 @@ export function readBlocks(graph) {
     name: given.name,
     kind: given.kind,
     parent: given.parent ?? null,
-    group: given.group === undefined ? null : graph.groups[given.group],
+    get group() { return given.group === undefined ? null : graph.groups[given.group]; },
     members: given.members.flatMap(([first, last]) =>
       Array.from({ length: last - first + 1 }, (_, i) => first + i)),
     card: null,
@@ -71,7 +71,7 @@ function cardOf(graph, block) {
     get value() { return result.value; },
     get upstream() { return result.upstream; },
     get before() { return result.before; },
-    get symptoms() { return block.members.flatMap((id) => graph.nodes[id].symptoms); },
+    get symptoms() { return block.members.flatMap((id) => (graph.nodes[id].before ? [] : graph.nodes[id].symptoms)); },
     get error() {
       const errors = block.members.map((id) => graph.nodes[id].error).filter((error) => error !== null);
       return errors.length ? errors.reduce((a, b) => (Number(a) > Number(b) ? a : b)) : null;

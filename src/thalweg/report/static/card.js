@@ -75,7 +75,8 @@ export function drawEdge(graph, edge, shown) {
   const room = target.block ? Math.floor((target.wires - 14) / 6.4) : ON_WIRE;
   const text = (role, dy, content) => roomy && content && room > 3
     ? svg("text", { class: role, x, y: y + dy }, cut(content, Math.min(room, ON_WIRE))) : null;
-  const below = constant || (shown.gradient && edge.source !== shown.asked) ? texts.below : "";
+  const hidden = shown.asked === undefined ? undefined : graph.standsFor(shown.asked);
+  const below = constant || (shown.gradient && edge.source !== hidden) ? texts.below : "";
   return svg("g", { class: classes.filter(Boolean).join(" "), "data-target": edge.target,
     "data-operand": edge.position },
     svg("path", { d: edge.path }),

@@ -56,8 +56,13 @@ export function blockTree(graph, state) {
     ...(more ? [html("p", { class: "where" }, `and ${more} more`)] : [])];
 }
 
+/** In the place of a number whose turn comes later. */
+export function later() {
+  return html("p", { class: "muted" }, "Not computed yet: step on.");
+}
+
 /** A collapsed group: what goes in and out, what is in it, what it would save as one gate. */
-export function blockPanel(graph, block, state) {
+export function blockPanel(graph, block, state, shown) {
   const { card, group } = block;
   const result = graph.nodes[card.stands];
   const parts = [html("h2", {}, block.name),
@@ -68,8 +73,10 @@ export function blockPanel(graph, block, state) {
     parts.push(heading("As one gate"), html("p", {}, `local gradient ${group.formula}${group.local === null ? "" : ` = ${group.local}`}`),
       html("p", { class: "where" }, `forward ${group.saved[0]} gates fewer, backward ${group.saved[1]} products fewer`));
   }
-  parts.push(heading("Value ▸"), html("p", {}, "of ", nodeLink(result)), picture(card.value, "value"));
-  if (card.upstream !== null) parts.push(heading("Upstream gradient ◂"), picture(card.upstream, "gradient"));
+  parts.push(heading("Value ▸"), html("p", {}, "of ", nodeLink(result)), shown.value ? picture(card.value, "value") : later());
+  if (card.upstream !== null) {
+    parts.push(heading("Upstream gradient ◂"), shown.gradient ? picture(card.upstream, "gradient") : later());
+  }
   const inside = new Set(block.members);
   const sources = [...new Set(block.members.flatMap((id) => graph.nodes[id].operands.map(({ node }) => node)))]
     .filter((id) => id !== null && !inside.has(id));

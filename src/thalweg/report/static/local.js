@@ -100,7 +100,8 @@ export function localParts(graph, node, operand) {
   const parts = [heading(`Local Jacobian ∂(${node.label.slice(0, 24)})/∂(${graph.nodes[operand.node].label.slice(0, 24)})`),
     html("p", {}, html("span", { class: "badge" }, operand.kind), ` ${rows.toLocaleString("en")} × ${columns.toLocaleString("en")}${count}`),
     html("p", { class: "where" }, `held in ${bytes(held)}; dense it would take ${bytes(dense)}${saved}`)];
-  parts.push(plot ?? html("p", { class: "where" }, "too many entries for a picture of where they are"));
+  parts.push(plot ?? html("p", { class: "where" }, graph.frames.length
+    ? "a page of several runs does not have where they are" : "too many entries for a picture of where they are"));
   if (operand.entries !== null && (sizeOf(operand.entries) > 1 || entriesOf(operand.entries))) {
     parts.push(html("p", { class: "where" }, `its numbers${isArray(operand.entries) && operand.entries.shape.length ? ` ${shapeText(operand.entries.shape)}` : ""}:`),
       picture(operand.entries, "local"));

@@ -87,9 +87,9 @@ function markNode() {
 function contents() {
   const two = pair();
   if (two) return pairPanel(graph, ...two);
-  if (state.node === null) return overviewPanel(graph, state);
+  if (state.node === null) return overviewPanel(graph, state, view.isShown);
   const block = graph.blockOf(state.node);
-  return block ? blockPanel(graph, block, state) : nodePanel(graph, graph.nodes[state.node], view.isShown(state.node), state);
+  return block ? blockPanel(graph, block, state, view.isShown(state.node)) : nodePanel(graph, graph.nodes[state.node], view.isShown(state.node), state);
 }
 
 /** What stands out in the drawing: the chosen node, the paths between two. */
@@ -136,7 +136,7 @@ function goTo(step) {
 /** Ask for the gradient that comes after a step; null: no quiz any more. */
 function askAt(step) {
   if (step === null) change({ quiz: false, step: null });
-  else change({ quiz: true, step, node: quiz.askedAt(step).id });
+  else change({ quiz: true, step, node: quiz.askedAt(step).id, other: null });
 }
 
 function toggleQuiz() {
@@ -313,7 +313,7 @@ listen((before) => {
   if (moved) panel.scrollTop = 0;
   if (state.node !== before.node) dock.follow(state.node);
   if (state.what !== before.what) fillHeader();
-  if (state.what !== before.what && state.heat) applyHeat();
+  if ((state.what !== before.what || state.run !== before.run) && state.heat) applyHeat();
   if (state.quiz || before.quiz) quiz.show(state.quiz ? state.step : null);
 });
 
@@ -357,6 +357,9 @@ window.addEventListener("message", ({ source, data }) => {
   if (place) view.set(place);
 });
 dark.addEventListener("change", applyTheme);
+// Paper is white, and browsers leave backgrounds out.
+window.addEventListener("beforeprint", () => { document.documentElement.dataset.theme = "light"; });
+window.addEventListener("afterprint", applyTheme);
 fillKeys(byId("keys"));
 startSearch(graph, byId("search"), byId("found"), (id) => {
   stage.focus();

@@ -40,7 +40,9 @@ function pathLine(graph, { steps, contribution }, from) {
 function reasonOf(graph, found) {
   if (found.missing) {
     const [node, operand] = found.missing.map((id) => graph.nodes[id].label.slice(0, 40));
-    return `Not computed: the page does not have the entries of ∂(${node})/∂(${operand}), which is too large; trace smaller arrays, or call tw.jacobian.`;
+    const why = graph.frames.length ? "a page of several runs keeps single numbers only; write a page of one of them"
+      : "which is too large; trace smaller arrays";
+    return `Not computed: the page does not have the entries of ∂(${node})/∂(${operand}), ${why}, or call tw.jacobian.`;
   }
   return found.tooLarge ? "Not computed: too many multiplications for this page; call tw.jacobian." : null;
 }
@@ -50,6 +52,7 @@ export function pairPanel(graph, one, other) {
   const [from, to] = [graph.nodes[found.from], graph.nodes[found.to]];
   const parts = [html("h2", {}, `∂(${to.label.slice(0, 40)})/∂(${from.label.slice(0, 40)})`),
     html("p", {}, "from ", nodeLink(from), " to ", nodeLink(to), html("span", { class: "where" }, " · m or Escape ends it"))];
+  if (graph.kernels.length) return [...parts, html("p", { "data-none": "" }, "Not computed: in a compiled graph derivatives are gates like others; look at a trace of the function itself.")];
   if (!found.count) return [...parts, html("p", { "data-none": "" }, "No path with a derivative leads from one to the other: the Jacobian is zero.")];
   const reason = reasonOf(graph, found);
   parts.push(heading("Jacobian between them"));

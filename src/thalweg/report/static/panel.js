@@ -2,7 +2,7 @@
 
 import { TERMS, backward, forward, legend, remark, symbol } from "./equations.js";
 import { brief, isArray } from "./format.js";
-import { blockLines, blockTree, heading, nodeLink } from "./groups.js";
+import { blockLines, blockTree, heading, later, nodeLink } from "./groups.js";
 import { kernelLines, kernelParts } from "./kernels.js";
 import { equation, html } from "./math.js";
 import { runsTable, trendParts } from "./series.js";
@@ -35,12 +35,12 @@ export function nodePanel(graph, node, shown, state) {
     parts.push(html("pre", {}, node.expression));
   }
   parts.push(...blockLines(graph, node.id, state), ...kernelLines(graph, node));
-  parts.push(...ailmentLines(graph, node));
+  parts.push(...ailmentLines(graph, node, shown));
   if (graph.trouble?.node === node.id) parts.push(...troubleParts(graph));
-  parts.push(heading("Value ▸"), shown.value ? picture(node.value, "value")
-    : html("p", { class: "muted" }, "Not computed yet: step on."), ...inTheRun(node, "value"));
+  parts.push(heading("Value ▸"), shown.value ? picture(node.value, "value") : later(),
+    ...(shown.value ? inTheRun(node, "value") : []));
   parts.push(...forward(graph, node, { reveal: shown.value }));
-  parts.push(...trendParts(graph, node, state.run));
+  parts.push(...trendParts(graph, node, state.run, shown));
   if (graph.kernels.length) return [...parts, ...withoutDerivatives(graph, node)];
   parts.push(...gradientParts(graph, node, shown));
   for (const other of legend(graph, node)) {
@@ -49,7 +49,7 @@ export function nodePanel(graph, node, shown, state) {
     line.append(" stands for ", nodeLink(other));
     parts.push(line);
   }
-  parts.push(...unitPanel(graph, node));
+  if (shown.gradient && !state.quiz) parts.push(...unitPanel(graph, node)); // p − y is a gradient
   if (node.operands.length) parts.push(heading("Operands: local and downstream gradients"), operandTable(graph, node, shown));
   for (const operand of node.operands) {
     if (operand.node !== null && operand.kind !== null) parts.push(...localParts(graph, node, operand));
@@ -84,8 +84,8 @@ function gradientParts(graph, node, shown) {
     parts.push(html("p", { class: "muted", "data-reason": "" }, reason));
     return node.constant ? parts : [...parts, ...backward(graph, node, { reveal: false, all: false })];
   }
-  parts.push(shown.gradient ? picture(node.upstream, "gradient")
-    : html("p", { class: "muted" }, "Not computed yet: step on."), ...inTheRun(node, "upstream"));
+  parts.push(shown.gradient ? picture(node.upstream, "gradient") : later(),
+    ...(shown.gradient ? inTheRun(node, "upstream") : []));
   parts.push(...backward(graph, node, { reveal: shown.gradient, all: false }));
   const paths = node.consumers.filter((edge) => edge.operand.kind !== null);
   if (paths.length > TERMS) {
@@ -150,7 +150,7 @@ function troubleParts(graph) {
   return [html("pre", { class: "trouble" }, graph.trouble.text.join("\n"))];
 }
 
-export function overviewPanel(graph, state) {
+export function overviewPanel(graph, state, isShown) {
   const parts = [html("h2", {}, graph.function)];
   if (graph.file) parts.push(html("p", { class: "where" }, `${graph.file}:${graph.line}`));
   parts.push(html("p", {}, `${graph.nodes.length} nodes. Click one, or press n to go through ${graph.kernels.length ? "the run" : "both passes"} gate by gate; ? shows the keys.`));
@@ -161,13 +161,14 @@ export function overviewPanel(graph, state) {
     const node = graph.nodes[id];
     return html("tr", {}, html("td", { class: "text" }, nodeLink(node)),
       html("td", { class: "value" }, `▸ ${brief(node.value)}`),
-      graph.kernels.length ? null : gradientCell(node.upstream, true));
+      graph.kernels.length ? null : gradientCell(node.upstream, isShown(id).gradient));
   })));
   parts.push(heading("Output"), ...graph.outputs.map((id, i) => {
     const value = html("span", { class: "value number" }, `▸ ${brief(graph.output_values[i])}`);
     return html("p", {}, ...(id === null ? [value, " depends on no input"] : [nodeLink(graph.nodes[id]), " ", value]));
   }));
-  parts.push(...unitPanel(graph), ...ailmentList(graph), ...blockTree(graph, state));
+  if (!state.quiz) parts.push(...unitPanel(graph), ...ailmentList(graph));
+  parts.push(...blockTree(graph, state));
   if (graph.groups.length) {
     parts.push(heading("Could be one gate"));
     for (const group of graph.groups.slice(0, 20)) {

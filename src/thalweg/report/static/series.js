@@ -1,6 +1,6 @@
 /** Several runs of one graph: a slider goes through them, and a node's numbers are drawn over all. */
 
-import { brief, isArray } from "./format.js";
+import { brief, isArray, toNumber } from "./format.js";
 import { heading } from "./groups.js";
 import { html, svg } from "./math.js";
 
@@ -13,19 +13,21 @@ export function showRun(graph, number) {
   const text = (place) => graph.raw.texts[place];
   run.nodes.forEach((given, id) => {
     const node = graph.nodes[id];
-    Object.assign(node, { value: given.value, upstream: given.upstream ?? null, symptoms: given.symptoms ?? [] });
+    Object.assign(node, { value: given.value, upstream: given.upstream ?? null, symptoms: given.symptoms ?? [],
+      error: given.error ?? null });
     given.operands.forEach((operand, i) => Object.assign(node.operands[i], {
       value: operand.value,
       kind: operand.kind === undefined ? null : text(operand.kind),
       local: operand.local ?? null,
       entries: operand.entries ?? null,
+      size: operand.size ?? (operand.kind === undefined ? null : [1, 1, 1, 8]),
       downstream: operand.downstream ?? null,
       matrix: null,
       spy: null,
     }));
   });
-  graph.output_values = run.outputs;
-  graph.trouble = run.trouble;
+  const { outputs, trouble, backward, checked, units } = run;
+  Object.assign(graph, { output_values: outputs, trouble, backward, checked, units });
   graph.groups = graph.groups.map((group) => ({ ...group, local: null }));
 }
 
@@ -70,7 +72,8 @@ function sizeOfValue(value) {
   if (value === null || value === undefined || value.text !== undefined || value.parts) return null;
   if (!isArray(value)) return Number(value);
   const [low, , high] = value.summary ?? [];
-  const entries = value.data ? value.data.map(Number) : [Number(low), Number(high)];
+  if (!value.data && low === null) return null;
+  const entries = value.data ? value.data.map(toNumber) : [low, high].map(Number);
   if (!value.shape.length) return entries[0];
   return entries.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
 }
@@ -90,12 +93,12 @@ function line(numbers, role, now) {
 }
 
 /** A node's value and gradient over all runs. */
-export function trendParts(graph, node, now) {
+export function trendParts(graph, node, now, shown) {
   if (!graph.frames.length) return [];
   const of = (key) => graph.frames.map((run) => sizeOfValue(run.nodes[node.id][key]));
   const whole = isArray(node.value) && node.value.shape.length;
   const parts = [heading(`Over the runs: ${graph.frames[now].label}`)];
-  const charts = [["value", of("value")], ["gradient", of("upstream")]];
+  const charts = [["value", of("value")], ["gradient", of("upstream")]].filter(([role]) => shown[role]);
   for (const [role, numbers] of charts) {
     const chart = line(numbers, role, now);
     if (chart) parts.push(html("p", { class: `where ${role}` }, whole ? `greatest |${role}|` : role), chart);

@@ -53,12 +53,13 @@ export function signsOf(node) {
 }
 
 /** What a node's panel says of it. */
-export function ailmentLines(graph, node) {
-  const lines = ailments(node).map(({ kind, text }) =>
+export function ailmentLines(graph, node, shown) {
+  const known = ({ kind }) => shown.gradient || (kind !== "vanishing" && kind !== "exploding");
+  const lines = ailments(node).filter(known).map(({ kind, text }) =>
     html("p", { class: "ailment", "data-kind": kind }, `${MARKS[kind]} ${text}`));
   if (graph.checked && node.error !== null) {
     const error = Number(node.error);
-    lines.push(html("p", { class: "where", "data-error": String(node.error) }, error
+    lines.push(html("p", { class: "where", "data-error": String(node.error) }, node.before ? "in the run, " : "", error
       ? `checked against differences: relative error ${general(error, 3)}`
       : "checked against differences: no error can be measured"));
   }

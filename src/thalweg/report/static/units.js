@@ -97,7 +97,7 @@ function unitParts(graph, unit) {
   const show = (i) => box.replaceChildren(...draw(unit, rows[i]));
   const parts = [heading(`Output unit · ${NAMES[unit.kind]}`),
     html("p", {}, "p(y|x) from ", nodeLink(graph.nodes[unit.node]))];
-  if (graph.nodes[unit.node].before) parts.push(html("p", { class: "where" }, "as it was in the run, before inputs were changed"));
+  if (graph.nodes.some(({ before }) => before)) parts.push(html("p", { class: "where" }, "as it was in the run, before inputs were changed"));
   if (rows.length > 1) {
     const field = html("input", { type: "range", min: 0, max: rows.length - 1, value: 0, class: "rows", "aria-label": "row of the batch" });
     const label = html("output", {}, "row 0");

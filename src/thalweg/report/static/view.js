@@ -139,7 +139,11 @@ export class View {
       const along = edge.hop < (this.pathReach.get(edge.source) ?? 0);
       return svg("g", { class: `edge${near ? " near" : ""}${along ? " path" : ""}` }, svg("path", { d: edge.path }));
     }
-    const element = drawEdge(this.graph, edge, this.isShown(edge.target));
+    const shown = this.isShown(edge.target);
+    // A wire into a group is what several gates hand back: it is known when all of them are.
+    const { wires } = edge.operand;
+    if (wires) shown.gradient = wires.every((wire) => wire.operand.downstream === null || this.isShown(wire.target).gradient);
+    const element = drawEdge(this.graph, edge, shown);
     element.classList.toggle("path", this.path.has(edge.source) && this.path.has(edge.target));
     element.classList.toggle("near", edge.source !== null && this.chosen !== null &&
       (edge.target === this.chosen || edge.source === this.chosen));

@@ -32,6 +32,9 @@ export function writeEdits(edits) {
 /** What of an edge changes with the inputs. */
 const VARYING = ["downstream", "local", "entries", "size", "matrix", "spy"];
 
+/** What of a node the trace found for its own numbers. */
+const OF_THE_RUN = ["symptoms", "error"];
+
 const same = (a, b) => a === b || (Number.isNaN(a) && Number.isNaN(b));
 
 /** The program of a graph, and the graph's numbers under it. */
@@ -130,7 +133,7 @@ export class WhatIf {
     const { raw, nodes } = this.graph;
     if (!this.edits.size) return raw;
     const filled = raw.nodes.map((given, id) => ({
-      ...given,
+      ...Object.fromEntries(Object.entries(given).filter(([key]) => !nodes[id].before || !OF_THE_RUN.includes(key))),
       value: nodes[id].value,
       ...(nodes[id].upstream === null ? {} : { upstream: nodes[id].upstream }),
       operands: given.operands.map((operand, i) => {
@@ -140,7 +143,8 @@ export class WhatIf {
       }),
     }));
     const changes = [...this.edits.values()].map(({ id, at, value }) => ({ node: id, entry: at, value }));
-    return { ...raw, nodes: filled, output_values: this.graph.output_values, trouble: this.graph.trouble, changes };
+    const { output_values, trouble, groups } = this.graph;
+    return { ...raw, nodes: filled, output_values, trouble, groups, units: [], changes };
   }
 }
 
