@@ -23,7 +23,7 @@ from sklearn.preprocessing import MinMaxScaler
 from sklearn.utils.estimator_checks import check_estimator
 
 import thalweg as tw
-from thalweg.heads import MixtureDensity
+from thalweg.heads import Categorical, MixtureDensity
 from thalweg.heads.evaluate import crps
 from thalweg.sklearn import (
     MADEDensity,
@@ -335,6 +335,12 @@ def test_a_loss_that_grows_without_bound():
         {"n_iter_no_change": 0},
         {"validation_fraction": 1.0},
         {"calibration_fraction": 1.0},
+        {"head": Categorical(3)},
+        {"max_iter": 1.5},
+        {"batch_size": 7.5},
+        {"hidden_layer_sizes": None},
+        {"hidden_layer_sizes": 4.0},
+        {"activation": ["relu"]},
         {"head": "normal"},
         {"head": MixtureDensity(2, event=(3,))},
         {"solver": "lbfgs", "early_stopping": True},
@@ -362,6 +368,31 @@ def test_mistakes_with_classes():
     warm = quiet(NetClassifier((4,), warm_start=True, max_iter=1), X[:100], y[:100])
     with pytest.raises(ValueError, match="warm_start"):
         warm.fit(X, y)
+
+
+def test_warm_starts_and_passes_go_on_with_what_is_there():
+    X, y = curve()
+    net = quiet(NetRegressor((4,), warm_start=True, max_iter=1), X, y)
+    with pytest.raises(ValueError, match=f"X has 1 features, the earlier fit had {X.shape[1]}"):
+        net.fit(X[:, :1], y)
+    net = quiet(NetRegressor((4,), warm_start=True, max_iter=1), X, y).set_params(head="mixture")
+    with pytest.raises(ValueError, match="head='mixture': the earlier fit had Gaussian"):
+        net.fit(X, y)
+    net = NetRegressor((4,)).partial_fit(X, y).set_params(head="laplace")
+    with pytest.raises(ValueError, match="head='laplace'"):
+        net.partial_fit(X, y)
+
+
+def test_a_row_of_weight_0_is_not_calibrated_with():
+    X, y = curve()
+    weights = np.r_[np.zeros(len(X) // 2), np.ones(len(X) - len(X) // 2)]
+    options = {"calibration_fraction": 0.3, "max_iter": 2, "random_state": 0}
+    net = NetRegressor((4,), **options)
+    found = quiet(net, X, y, weights).predict_interval(X[:3], 0.5)
+    half = weights > 0
+    np.testing.assert_array_equal(found, quiet(net, X[half], y[half]).predict_interval(X[:3], 0.5))
+    with pytest.raises(ValueError, match="sample_weight"):
+        net.fit(X, y, np.ones(len(X) + 5))
 
 
 def test_mistakes_with_rows():

@@ -20,7 +20,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, MinMaxScaler
 
 import thalweg as tw
-from thalweg.heads import Gaussian, MixtureDensity
+from thalweg.heads import Categorical, Gaussian, MixtureDensity
 from thalweg.sklearn import MADEDensity, VAETransformer
 
 MOONS = 3 + 10 * make_moons(300, noise=0.1, random_state=0)[0]
@@ -115,7 +115,14 @@ def test_a_grid_search_by_likelihood_and_pickle():
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"head": "poisson"}, {"head": Gaussian(event=(2,))}, {"orders": 0}, {"n_iter_no_change": 0}],
+    [
+        {"head": "poisson"},
+        {"head": Gaussian(event=(2,))},
+        {"head": Categorical(3)},
+        {"orders": 0},
+        {"orders": 1.5},
+        {"n_iter_no_change": 0},
+    ],
     ids=str,
 )
 def test_parameters_of_the_density(wrong):

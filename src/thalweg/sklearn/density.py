@@ -11,7 +11,7 @@ from sklearn.base import DensityMixin
 from sklearn.utils.validation import check_is_fitted
 
 from thalweg.generative import MADE
-from thalweg.heads import Bernoulli, Gaussian, Head, Laplace, MixtureDensity
+from thalweg.heads import Bernoulli, Categorical, Gaussian, Head, Laplace, MixtureDensity
 from thalweg.heads.location_scale import LocationScaleHead
 from thalweg.sklearn.compat import validate_data
 from thalweg.sklearn.rows import Scaling, evenly, weights_of
@@ -160,7 +160,7 @@ class MADEDensity(DensityMixin, Trained):  # type: ignore[misc]
 
     def _check(self) -> None:
         super()._check()
-        at_least(self, 1, "orders")
+        at_least(self, 1, "orders", whole=True)
         self._head()
 
     def _head(self) -> Head:
@@ -174,6 +174,11 @@ class MADEDensity(DensityMixin, Trained):  # type: ignore[misc]
         if not isinstance(head, Head) or head.event != ():
             raise ValueError(
                 f"head={self.head!r}: it is one of {', '.join(heads)}, or a head of one number"
+            )
+        if isinstance(head, Categorical):
+            raise ValueError(
+                f"head={head!r}: features are numbers here; of class numbers use "
+                "thalweg.generative.MADE"
             )
         return head
 

@@ -11,6 +11,7 @@ import numpy as np
 from sklearn.base import RegressorMixin
 
 from thalweg.heads import (
+    Categorical,
     Distribution,
     Gaussian,
     Head,
@@ -22,7 +23,7 @@ from thalweg.heads import (
 )
 from thalweg.heads.location_scale import LocationScaleHead
 from thalweg.sklearn.network import Network
-from thalweg.sklearn.rows import Scaling, evenly, holdout
+from thalweg.sklearn.rows import Scaling, evenly, holdout, weights_of
 from thalweg.sklearn.settings import fraction
 
 __all__ = ["NetRegressor"]
@@ -164,10 +165,12 @@ class NetRegressor(RegressorMixin, Network):  # type: ignore[misc]
         if not self.calibration_fraction:
             self._finish(*self._fit(X, y, sample_weight))
             return self
+        w = weights_of(sample_weight, X)
+        kept = np.flatnonzero(w)  # a row of weight 0 calibrates nothing either
+        X, y, w = X[kept], y[kept], w[kept]
         rng = np.random.default_rng(self._seed())
         inside, outside = holdout(len(X), self.calibration_fraction, rng)
-        w = None if sample_weight is None else np.asarray(sample_weight)[inside]
-        self._finish(*self._fit(X[inside], y[inside], w))
+        self._finish(*self._fit(X[inside], y[inside], w[inside]))
         self._calibration = self._dist(self._outputs(X[outside])), y[outside]
         return self
 
@@ -213,6 +216,8 @@ class NetRegressor(RegressorMixin, Network):  # type: ignore[misc]
             raise ValueError(
                 f"y has shape {y.shape}; the earlier fit had targets of shape {self.head_.event}"
             )
+        if not first and repr(self._head(y.shape[1:])) != repr(self.head_):
+            raise ValueError(f"head={self.head!r}: the earlier fit had {self.head_!r}")
         return self.target_scaling_(y.astype(w.dtype))
 
     def _head(self, event: tuple[int, ...]) -> Head:
@@ -221,6 +226,10 @@ class NetRegressor(RegressorMixin, Network):  # type: ignore[misc]
         if not isinstance(self.head, Head):
             raise ValueError(
                 f"head={self.head!r}: it is one of {', '.join(_HEADS)}, or a head of thalweg.heads"
+            )
+        if isinstance(self.head, Categorical):
+            raise ValueError(
+                f"head={self.head!r}: targets are numbers; NetClassifier is for classes"
             )
         if self.head.event not in ((), event):
             raise ValueError(f"head={self.head!r}: its event does not fit targets of shape {event}")

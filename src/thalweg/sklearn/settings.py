@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from thalweg.nn import activations
@@ -40,7 +40,7 @@ def activation_of(choice: Any) -> Callable[[Any], Any]:
     """
     if callable(choice):
         return choice
-    if choice not in _ACTIVATIONS:
+    if not isinstance(choice, str) or choice not in _ACTIVATIONS:
         raise ValueError(
             f"activation={choice!r}: it is a function or one of {', '.join(sorted(_ACTIVATIONS))}"
         )
@@ -55,14 +55,16 @@ def widths(sizes: Any) -> tuple[int, ...]:
     ValueError
         For sizes that are no positive integers.
     """
-    listed = (sizes,) if isinstance(sizes, numbers.Integral) else tuple(sizes)
+    listed = tuple(sizes) if isinstance(sizes, Iterable) else (sizes,)
     if any(not isinstance(n, numbers.Integral) or n < 1 for n in listed):
         raise ValueError(f"hidden_layer_sizes={sizes!r}: sizes are positive integers")
     return tuple(int(n) for n in listed)
 
 
-def at_least(owner: Any, lowest: float, *names: str, strict: bool = False) -> None:
-    """Refuse numeric parameters that are below a bound (or on it).
+def at_least(
+    owner: Any, lowest: float, *names: str, strict: bool = False, whole: bool = False
+) -> None:
+    """Refuse numeric parameters that are below a bound (or on it), or not whole.
 
     Raises
     ------
@@ -71,10 +73,11 @@ def at_least(owner: Any, lowest: float, *names: str, strict: bool = False) -> No
     """
     for name in names:
         value = getattr(owner, name)
-        number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+        kind = numbers.Integral if whole else numbers.Real
+        number = isinstance(value, kind) and not isinstance(value, bool)
         if not number or not (value > lowest if strict else value >= lowest):
-            sign = ">" if strict else "≥"
-            raise ValueError(f"{name}={value!r}: it must be a number {sign} {lowest}")
+            what, sign = "an integer" if whole else "a number", ">" if strict else "≥"
+            raise ValueError(f"{name}={value!r}: it must be {what} {sign} {lowest}")
 
 
 def fraction(name: str, value: Any, zero: bool = False) -> None:

@@ -100,6 +100,7 @@ class Trained(BaseEstimator):  # type: ignore[misc]
     random_state: Any
     verbose: Any
     net_: Any
+    scaling_: Scaling
     n_iter_: int
     loss_: float
     loss_curve_: list[float]
@@ -140,6 +141,11 @@ class Trained(BaseEstimator):  # type: ignore[misc]
         kept = np.flatnonzero(w)  # a row of weight 0 is as good as not there
         X, y, w = X[kept], None if y is None else y[kept], w[kept]
         w = (w / np.mean(w)).astype(X.dtype)
+        if warm and X.shape[1:] != self.scaling_.mean.shape:
+            raise ValueError(
+                f"warm_start: X has {X.shape[1]} features, the earlier fit had "
+                f"{len(self.scaling_.mean)}"
+            )
         if not warm:
             self.scaling_ = Scaling.of(X, w, self.standardise)
         columns = self._columns(X, y, w, not warm)
@@ -172,11 +178,12 @@ class Trained(BaseEstimator):  # type: ignore[misc]
 
     def _check(self) -> None:
         at_least(self, 0, "alpha", "tol")
-        at_least(self, 1, "max_iter", "n_iter_no_change")
+        at_least(self, 1, "n_iter_no_change")
+        at_least(self, 1, "max_iter", whole=True)
         at_least(self, 0, "learning_rate_init", strict=True)
         fraction("validation_fraction", self.validation_fraction)
         if self.batch_size != "auto":
-            at_least(self, 1, "batch_size")
+            at_least(self, 1, "batch_size", whole=True)
         if self.solver not in _SOLVERS and not isinstance(self.solver, Updating):
             raise ValueError(
                 f"solver={self.solver!r}: it is one of {', '.join(_SOLVERS)}, or an optimiser of "

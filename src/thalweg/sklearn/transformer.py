@@ -170,7 +170,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trained)
 
     def _check(self) -> None:
         super()._check()
-        at_least(self, 1, "n_components")
+        at_least(self, 1, "n_components", whole=True)
         at_least(self, 0, "beta")
         if self.head not in ("gaussian", "bernoulli"):
             raise ValueError(f"head={self.head!r}: it is gaussian or bernoulli")
