@@ -425,3 +425,35 @@ def test_a_compiled_function_without_structure_or_with_nan():
     np.testing.assert_allclose(found(X).toarray(), np.tril(np.tile(2 * X, (5, 1))))
     square = tw.jacobian(tw.compile(lambda x: x**2), form="sparse")
     assert np.isnan(square(np.array([1.0, np.nan])).toarray()).sum() == 1
+
+
+def _first_written(x):
+    y = SQUARE @ x
+    y[0] = np.sin(x[-1])
+    return SQUARE.T @ y
+
+
+def _row_scaled(x):
+    y = np.outer(x, SQUARE @ x)
+    y[0] *= 2.0
+    return y.T
+
+
+def _written_twice(x):
+    y = x[:, None] * (SQUARE @ x)[None, :]
+    y[0] = 0.0 * x
+    y[:, 0] = x * x
+    return np.sum(y, axis=0)
+
+
+SQUARE = np.random.default_rng(3).standard_normal((5, 5))
+
+
+@pytest.mark.parametrize("f", [_first_written, _row_scaled, _written_twice])
+@pytest.mark.parametrize("compiled", [False, True])
+def test_written_in_place_between_products(f, compiled):
+    x = np.linspace(-1, 1, 5)
+    dense = tw.jacobian(f)(x).reshape(-1, 5)
+    g = tw.compile(f) if compiled else f
+    found = tw.jacobian(g, form="sparse")(x)
+    np.testing.assert_allclose(found.toarray(), dense, rtol=1e-12, atol=1e-14)

@@ -15,7 +15,7 @@ from thalweg.graph import kinds as k
 from thalweg.jacobian.operator import Jacobian
 from thalweg.jacobian.products import times
 from thalweg.jacobian.structure import LocalJacobian
-from thalweg.jacobian.terms import start, summed
+from thalweg.jacobian.terms import dense_values, start, summed, with_holes
 
 RNG = np.random.default_rng(11)
 
@@ -163,3 +163,24 @@ def test_products_of_three(n):
                     holds(terms, product @ matrix(inner, x, x))
                 except AssertionError as error:
                     raise AssertionError(f"{outer} after {name} after {before}") from error
+
+
+def test_rows_left_out_of_a_term_with_extra_axes():
+    """What an in-place write leaves out, before and after other steps, and written out densely."""
+    matrix, end = draw(3, 3), End((3,))
+    first, second = np.array([False, True, True]), np.array([True, True, False])
+
+    def product(term):
+        return times(k.MatMulLeft(matrix), term, end, end)[0]
+
+    def kept(term, there):
+        return with_holes(times(k.Router(there), term, end, end)[0], there)
+
+    made = kept(product(kept(product(start((3,))), first)), second)
+    expected = matrix @ (matrix * first[:, None]) * second[:, None]
+    np.testing.assert_allclose(Jacobian([made], (3, 3), float).todense(), expected, rtol=1e-14)
+
+    both = kept(kept(product(start((3,))), first), second)
+    both = both._replace(supports=(*both.supports, np.ones((3, 3), bool)))
+    found = dense_values(both, 3)
+    np.testing.assert_allclose(found.T, matrix * (first & second)[:, None], rtol=1e-14)

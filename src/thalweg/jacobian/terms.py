@@ -18,6 +18,7 @@ made where they are asked for.
 
 from __future__ import annotations
 
+import functools
 import math
 import string
 from collections.abc import Sequence
@@ -195,8 +196,9 @@ def with_all_rows(term: Term, shape: tuple[int, ...]) -> Term:
 def with_holes(term: Term, there: Any) -> Term:
     """The same term without the entries of rows where `there`, of the result's shape, is false."""
     if term.rows is not None:
-        return term._replace(supports=(*term.supports, there.reshape(-1)[term.rows]))
-    if term.extra:
+        there = there.reshape(-1)[term.rows]
+    if term.rows is not None or term.extra:
+        there = there.reshape((1,) * term.extra + there.shape)
         return term._replace(supports=(*term.supports, there))
     return term._replace(columns=IndexMap(np.where(there, term.columns.numbers(), -1), None))
 
@@ -300,8 +302,8 @@ def _dense_with_places(term: Term, n: int) -> tuple[Any, Any]:
             values = np.reshape(np.broadcast_to(product(term), term.shape), (n, *out))
             if not term.supports:
                 return values, None
-            there = np.broadcast_to(np.logical_and.reduce(term.supports), term.shape)
-            return values, np.flatnonzero(there)
+            there = functools.reduce(np.logical_and, term.supports)
+            return values, np.flatnonzero(np.broadcast_to(there, term.shape))
     rows, columns, values = flat_entries(term)
     places = (columns * math.prod(out) + rows).reshape(-1)
     values = np.reshape(values, (places.size,))
