@@ -376,3 +376,43 @@ def test_typing_shows_the_graph_and_errors_in_their_place(browser, server):
     fragment = browser.js("return location.hash")
     assert "e=x" in fragment
     assert [line for line in browser.errors() if "favicon" not in line] == []
+
+
+PLACE = "return document.getElementById('world').getAttribute('transform')"
+
+
+@pytest.mark.skipif(not AVAILABLE, reason="selenium, chromium or chromedriver not found")
+@pytest.mark.xdist_group("browser")
+def test_what_is_chosen_stays_chosen_while_one_types(browser, server):
+    browser.driver.get(server.address)
+    waiting(browser, "= -12")
+
+    def inside(code):
+        browser.driver.switch_to.frame(browser.driver.find_element("css selector", "iframe"))
+        try:
+            return browser.js(code)
+        finally:
+            browser.driver.switch_to.default_content()
+
+    def chosen(label):
+        until = time.monotonic() + 20
+        while in_frame(browser, "#panel h2") != [label]:
+            assert time.monotonic() < until, in_frame(browser, "#panel h2")
+            time.sleep(0.05)
+
+    inside("document.querySelector('#panel [data-go=\"2\"]').click()")
+    chosen("z")
+    inside("document.getElementById('heat').click()")
+    inside("document.getElementById('in').click()")
+    time.sleep(0.4)
+    place = [float(x) for x in re.findall(r"-?[\d.]+", inside(PLACE))]
+    typed(browser, "[id='value-z']", "2", "= 6")
+    chosen("z")
+    now = [float(x) for x in re.findall(r"-?[\d.]+", inside(PLACE))]
+    assert now == pytest.approx(place, rel=1e-4)
+    assert inside("return document.getElementById('heat').ariaPressed") == "true"
+    typed(browser, "#expression", "w * z + sum(x)", "= 0")  # another place among the nodes
+    chosen("z")
+    typed(browser, "#expression", "w * x", "= -2")
+    chosen("w * x")
+    assert [line for line in browser.errors() if "favicon" not in line] == []

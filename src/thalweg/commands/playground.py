@@ -76,8 +76,9 @@ def answer(asked: Mapping[str, Any]) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``variables``, and ``page`` (the explorer), ``output`` and ``backward``; or ``error`` and
-        the ``part`` that it is in: `EXPRESSION`, `UPSTREAM` or a variable's name.
+        ``variables``, and ``page`` (the explorer), its nodes' ``labels``, ``output`` and
+        ``backward``; or ``error`` and the ``part`` that it is in: `EXPRESSION`, `UPSTREAM` or a
+        variable's name.
     """
     told: dict[str, Any] = {"variables": []}
     part = EXPRESSION
@@ -103,6 +104,7 @@ def answer(asked: Mapping[str, Any]) -> dict[str, Any]:
             traced = trace(function, *values.values(), upstream=upstream)
             return told | {
                 "page": page(traced.record),
+                "labels": [node.label for node in traced],
                 "output": value_text(traced.output),
                 "backward": traced.record.backward,
             }

@@ -347,14 +347,15 @@ function restore(fragment = location.hash) {
 }
 
 window.addEventListener("popstate", () => restore());
-/** Beside other pages of the same graph: what is chosen there is chosen here, the window stays. */
+/** What is chosen in another page of the same graph is chosen here; the window stays, if not told. */
 window.addEventListener("message", ({ source, data }) => {
   if (source !== parent || parent === window || typeof data?.fragment !== "string") return;
   const { view: place } = state;
+  const told = data.window === true;
   const given = new URLSearchParams(data.fragment.replace(/^#/, ""));
-  given.delete("view");
+  if (!told) given.delete("view");
   restore(`${given}`);
-  if (place) view.set(place);
+  if (place && !told) view.set(place);
 });
 dark.addEventListener("change", applyTheme);
 // Paper is white, and browsers leave backgrounds out.

@@ -22,6 +22,8 @@ const expression = element("expression");
 const fields = new Map();
 let timer = 0;
 let asking = null;
+/** The page that is shown, the labels of its nodes, and what is chosen in it. */
+const current = { frame: null, labels: [], fragment: "" };
 
 function fieldOf(name) {
   if (!fields.has(name)) {
@@ -72,13 +74,35 @@ function tellAt(part, text) {
   element("graph").classList.toggle("old", text !== null);
 }
 
+/** What was chosen in the last page, for one whose nodes have these labels. */
+function carried(labels) {
+  const given = new URLSearchParams(current.fragment.replace(/^#/, ""));
+  // The fields above are what the inputs are now, and a question was about other numbers.
+  for (const key of ["what", "quiz"]) given.delete(key);
+  if (labels.join("\n") === current.labels.join("\n")) return `${given}`;
+  for (const key of [...given.keys()]) {
+    if (["heat", "theme"].includes(key)) continue;
+    const id = ["node", "other"].includes(key) ? labels.indexOf(current.labels[Number(given.get(key))]) : -1;
+    if (id < 0) given.delete(key);
+    else given.set(key, String(id));
+  }
+  return `${given}`;
+}
+
+window.addEventListener("message", ({ source, data }) => {
+  if (source === current.frame?.contentWindow && typeof data?.fragment === "string") current.fragment = data.fragment;
+});
+
 /** The page comes in behind the one that is there, and takes its place when it is drawn. */
-function put(page) {
+function put(page, labels) {
   for (const frame of document.querySelectorAll("iframe.coming")) frame.remove();
   const frame = html("iframe", { class: "coming", title: "the graph", sandbox: "allow-scripts allow-downloads" });
   frame.addEventListener("load", () => {
     for (const other of document.querySelectorAll("iframe")) if (other !== frame) other.remove();
     frame.classList.remove("coming");
+    const fragment = carried(labels);
+    Object.assign(current, { frame, labels, fragment });
+    if (fragment) /** @type {HTMLIFrameElement} */ (frame).contentWindow.postMessage({ fragment, window: true }, "*");
   });
   /** @type {HTMLIFrameElement} */ (frame).srcdoc = page;
   element("graph").append(frame);
@@ -103,7 +127,7 @@ async function ask() {
 }
 
 function take(answer) {
-  const { variables, error, part, page, output, backward } = answer;
+  const { variables, error, part, page, labels, output, backward } = answer;
   if (error !== undefined) {
     if (variables.length) showFields([...variables, ...shownNames().filter((name) => name === UPSTREAM)]);
     tellAt(part, error);
@@ -114,7 +138,7 @@ function take(answer) {
   tellAt(EXPRESSION, null);
   element("output").textContent = `= ${output}`;
   element("hint").hidden = backward;
-  put(page);
+  put(page, labels);
 }
 
 /** What is typed stands in the address, so that a reload brings it back. */
