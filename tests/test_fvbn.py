@@ -122,6 +122,9 @@ def test_gradients_and_compiled(model):
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
     with pytest.raises(TracingError, match="outside of traces"):
         tw.grad(lambda m: np.sum(m.sample(0, 2)))(model)
+    for n in (-1, 2.5, True):
+        with pytest.raises(UserError, match="number of draws"):
+            model.sample(0, n)
 
 
 def test_nade_is_what_the_paper_says():
@@ -283,6 +286,8 @@ def test_one_bit(model):
         lambda: NADE.create(0, 3, 2, ((0, 1),)),
         lambda: fvsbn(0, 3).log_prob(np.array([[0, 2, 1]])),
         lambda: fvsbn(0, 3).sample(0, -1),
+        lambda: MADE.create(0, 3, orders=(0, 1, 2)),
+        lambda: MADE.create(0, 3, orders=2.5),
     ],
 )
 def test_wrong_settings_are_refused(make):

@@ -10,7 +10,14 @@ import pytest
 import scipy.stats
 
 import thalweg as tw
-from thalweg.errors import DataError, NonFiniteError, ShapeError, TracingError, UserError
+from thalweg.errors import (
+    DataError,
+    DtypeError,
+    NonFiniteError,
+    ShapeError,
+    TracingError,
+    UserError,
+)
 from thalweg.generative import GAN, Coverage, fit_gan, mode_coverage, ring_of_gaussians
 from thalweg.nn import MLP, Affine
 from thalweg.tree import tree_map
@@ -213,6 +220,16 @@ def test_what_cannot_be_used_is_refused():
         small("hinge")
     with pytest.raises(UserError, match="penalty"):
         small(penalty=-1.0)
+    for x in (X * 1j, X.astype(str)):
+        with pytest.raises(DtypeError, match="GAN: data are real numbers"):
+            gan.discriminator_loss(x, key=KEY)
+    with pytest.raises(ShapeError, match="data are rows"):
+        gan.discriminator_loss(1.0, key=KEY)
+    for n in (-1, 2.5):
+        with pytest.raises(UserError, match="number of draws"):
+            gan.sample(0, n)
+    with pytest.raises(UserError, match="n is a positive integer, got 0"):
+        gan.generator_loss(0, key=KEY)
     with pytest.raises(UserError, match="n_latent"):
         GAN.create(0, 2, 0)
     with pytest.raises(ShapeError, match=r"\(6, 3\)"):

@@ -8,7 +8,7 @@ import scipy.stats
 
 import thalweg as tw
 from thalweg import heads
-from thalweg.errors import ShapeError, TracingError, UserError
+from thalweg.errors import DtypeError, ShapeError, TracingError, UserError
 from thalweg.generative import VAE
 from thalweg.heads.head import raw_of_scale
 from thalweg.nn import MLP, Affine, Sequential
@@ -241,6 +241,15 @@ def test_shapes_and_settings_are_refused():
     model = small()
     with pytest.raises(ShapeError, match=r"\(…, 4\)"):
         model.encode(np.zeros((2, 5)))
+    for x in (BITS[0], BITS[:1], BITS[:0]):
+        with pytest.raises(ShapeError, match="two rows at least"):
+            model.active_units(x)
+    for x in (BITS * 1j, BITS.astype(str)):
+        with pytest.raises(DtypeError, match="VAE: data are real numbers"):
+            model.elbo(x, key=KEY)
+    for n in (-1, 2.5):
+        with pytest.raises(UserError, match=r"VAE\.sample: n is a number of draws"):
+            model.sample(0, n)
     with pytest.raises(ShapeError, match=r"\(n, 4\)"):
         model.bound(np.zeros(4))
     with pytest.raises(UserError, match="positive integer"):

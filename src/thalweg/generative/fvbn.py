@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from thalweg.array import Array
-from thalweg.errors import DtypeError, ShapeError, TracingError, UserError
+from thalweg.errors import ShapeError, UserError
+from thalweg.generative.data import real
 from thalweg.heads.categorical import Categorical
-from thalweg.heads.distribution import Distribution
+from thalweg.heads.distribution import Distribution, draws, outside_of_traces
 from thalweg.heads.head import Head
 from thalweg.random import generator
 from thalweg.scipy.special import logsumexp
@@ -141,12 +142,8 @@ class FVBN(ABC):
         TracingError
             In a trace: the generator would be asked once.
         """
-        owner = type(self).__name__
-        if any(isinstance(leaf, Array) for leaf in flatten(self)[0]):
-            raise TracingError(f"{owner}.sample draws with NumPy, outside of traces only")
-        if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 0:
-            raise UserError(f"{owner}.sample: n is a number of rows, got {n!r}")
-        rng = generator(rng)
+        outside_of_traces(self, "sample")
+        n, rng = draws(self, n), generator(rng)
         whole = isinstance(self.head, Categorical)
         x = np.zeros((n, self.n_variables), np.int64 if whole else self._dtype)
         chosen = rng.integers(len(self.orders), size=n)
@@ -186,9 +183,7 @@ class FVBN(ABC):
 
     def _states(self, x: Any) -> Any:
         """Rows as an array; bits and counts as numbers of the weights' dtype."""
-        x = x if isinstance(x, Array) else np.asarray(x)
-        if x.dtype.kind not in "biuf":
-            raise DtypeError(f"{type(self).__name__}: states are real numbers, got {x.dtype}")
+        x = real(self, x)
         if x.ndim == 0 or x.shape[-1] != self.n_variables:
             raise ShapeError(
                 f"{type(self).__name__}: states have shape (…, {self.n_variables}), got {x.shape}"
@@ -209,7 +204,13 @@ def as_orders(owner: str, rng: np.random.Generator, n: int, orders: int | Orders
     if isinstance(orders, (int, np.integer)):
         drawn = [rng.permutation(n).tolist() for _ in range(orders - 1)]
         orders = (tuple(range(n)), *map(tuple, drawn))[: max(orders, 0)]
-    found = tuple(tuple(int(i) for i in order) for order in orders)
+    try:
+        found = tuple(tuple(int(i) for i in order) for order in orders)
+    except TypeError:  # not orders: one of them, a number
+        found = ()
     if not found or any(sorted(order) != list(range(n)) for order in found):
-        raise UserError(f"{owner}: an order is a permutation of 0, …, {n - 1}; one at least")
+        raise UserError(
+            f"{owner}: orders are permutations of 0, …, {n - 1}, or how many; one at least: "
+            f"{orders!r}"
+        )
     return found

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from thalweg.api import grad
-from thalweg.array import Array
 from thalweg.errors import ShapeError, UserError
-from thalweg.heads.distribution import outside_of_traces
+from thalweg.generative.data import real
+from thalweg.heads.distribution import draws, outside_of_traces
 from thalweg.nn.activations import leaky_relu, relu
 from thalweg.nn.layers import MLP, size
 from thalweg.random import generator, normal, split, uniform
@@ -196,6 +196,7 @@ class GAN:
         ``"non-saturating"``: E softplus(−F), whose gradient stays where the discriminator is sure,
         unlike that of −E softplus(F); ``"least-squares"``: ½ E (F − 1)²; ``"wasserstein"``: −E F.
         """
+        (n,) = size("GAN", n=n)
         of_z, of_fake = split(key)
         made = self.score(_blurred(self._fake(of_z, n), of_fake, noise))
         if self.objective == "wasserstein":
@@ -213,7 +214,7 @@ class GAN:
             In a trace: the generator of random numbers would be asked once.
         """
         outside_of_traces(self, "sample")
-        z = generator(rng).standard_normal((n, self.n_latent))
+        z = generator(rng).standard_normal((draws(self, n), self.n_latent))
         return np.asarray(self.generate(z.astype(self.dtype)))
 
     @property
@@ -225,7 +226,9 @@ class GAN:
         return self.generate(normal(key, (n, self.n_latent), dtype=self.dtype))
 
     def _data(self, x: Any) -> Any:
-        x = x if isinstance(x, Array) else np.asarray(x)
+        x = real(self, x)
+        if x.ndim == 0:
+            raise ShapeError("GAN: data are rows, of shape (n, …), got shape ()")
         return x if x.dtype.kind == "f" else x.astype(self.dtype)
 
     def _slopes(self, x: Any) -> Any:

@@ -16,9 +16,9 @@ import numpy as np
 
 from thalweg.api_batch import vmap
 from thalweg.api_compile import compile
-from thalweg.array import Array
 from thalweg.errors import ShapeError, UserError
-from thalweg.heads.distribution import Distribution, outside_of_traces
+from thalweg.generative.data import real
+from thalweg.heads.distribution import Distribution, draws, outside_of_traces
 from thalweg.heads.gaussian import Gaussian, GaussianDistribution
 from thalweg.heads.head import Head
 from thalweg.nn.activations import relu
@@ -250,7 +250,7 @@ class VAE:
             In a trace: the generator would be asked once.
         """
         outside_of_traces(self, "sample")
-        rng = generator(rng)
+        n, rng = draws(self, n), generator(rng)
         z = rng.standard_normal((n, self.n_latent)).astype(self._dtype)
         return self.decode(z).sample(rng)
 
@@ -267,8 +267,19 @@ class VAE:
         Returns
         -------
         bool array of shape (n_latent,)
+
+        Raises
+        ------
+        ShapeError
+            For fewer than two rows, which do not vary.
         """
-        return np.var(self.encode(x).loc, axis=0) > threshold
+        means = self.encode(x).loc
+        if means.ndim != 2 or len(means) < 2:
+            raise ShapeError(
+                f"VAE.active_units: x has shape {np.shape(x)}, expected (n, "
+                f"{_listed(self.head.event)}), two rows at least"
+            )
+        return np.var(means, axis=0) > threshold
 
     @property
     def _dtype(self) -> np.dtype[Any]:
@@ -276,7 +287,7 @@ class VAE:
 
     def _data(self, x: Any) -> Any:
         """x as floating numbers, its last axes checked."""
-        x = x if isinstance(x, Array) else np.asarray(x)
+        x = real(self, x)
         event = self.head.event
         if x.shape[max(0, x.ndim - len(event)) :] != event:
             raise ShapeError(

@@ -13,7 +13,7 @@ from thalweg.errors import DtypeError, ShapeError, TracingError, UserError
 from thalweg.random import generator
 from thalweg.tree import flatten, static
 
-__all__ = ["Distribution", "in_shape", "matching", "outside_of_traces", "within"]
+__all__ = ["Distribution", "draws", "in_shape", "matching", "outside_of_traces", "within"]
 
 
 @dataclass(frozen=True)
@@ -131,9 +131,8 @@ class Distribution(ABC):
             Where the parameters are traced: a NumPy generator would be asked once, at tracing.
         """
         outside_of_traces(self, "sample")
-        if n is not None and (not isinstance(n, (int, np.integer)) or n < 0):
-            raise UserError(f"sample: n is a number of draws, got {n!r}")
-        return self._sample(generator(rng), self._shape if n is None else (int(n), *self._shape))
+        shape = self._shape if n is None else (draws(self, n), *self._shape)
+        return self._sample(generator(rng), shape)
 
     @abstractmethod
     def _sample(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
@@ -148,6 +147,19 @@ class Distribution(ABC):
         if self.event_ndim == 0:
             return values
         return np.sum(values, axis=tuple(range(-self.event_ndim, 0)))
+
+
+def draws(owner: Any, n: Any) -> int:
+    """How many draws `sample` is asked for.
+
+    Raises
+    ------
+    UserError
+        If it is no integer, or below 0.
+    """
+    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 0:
+        raise UserError(f"{type(owner).__name__}.sample: n is a number of draws, got {n!r}")
+    return int(n)
 
 
 def outside_of_traces(owner: Any, what: str) -> None:
