@@ -186,3 +186,34 @@ def test_a_dark_page_is_printed_on_white(browser, traced):
     assert base64.b64decode(browser.driver.print_page()).startswith(b"%PDF")
     assert browser.js("return window.themes")[0] == "light"
     assert browser.js("return document.documentElement.dataset.theme") == "dark"
+
+
+# ---- keys -----------------------------------------------------------------------------------
+
+
+def test_the_focus_stays_in_the_panel_when_a_key_follows_a_link(browser, traced):
+    browser.open(traced["circuit"], "#node=3")
+    browser.js("document.getElementById('panel').focus()")
+    while not browser.js("return document.activeElement.dataset.go"):
+        browser.key("\ue004")  # Tab
+    browser.key("\ue007")
+    assert browser.text("#panel h2") != "q"
+    assert browser.js("return document.activeElement.id") == "panel"
+
+
+@pytest.mark.parametrize("key", [" ", "\ue010", "\ue011"])
+def test_playing_and_going_to_the_ends_ends_the_quiz(browser, traced, key):
+    browser.open(traced["circuit"])
+    browser.key("q")
+    assert "quiz=1" in browser.js("return location.hash")
+    browser.js("document.getElementById('stage').focus()")
+    browser.key(key)
+    assert "quiz" not in browser.js("return location.hash")
+    assert browser.js("return document.getElementById('quiz').hidden")
+    browser.key("\ue00c")  # no longer playing
+
+
+def test_an_address_without_a_question_is_no_quiz(browser, traced):
+    browser.open(traced["circuit"], "#quiz=1")
+    browser.key("q")
+    assert not browser.js("return document.getElementById('quiz').hidden")

@@ -100,7 +100,11 @@ function mark() {
 }
 
 function fillPanel() {
+  // The link that a key has followed is gone: Tab goes on from the panel, not from the page's start.
+  const focused = document.activeElement;
+  const within = focused !== panel && panel.contains(focused) && focused.matches(":focus-visible");
   panel.replaceChildren(...contents());
+  if (within) panel.focus({ preventScroll: true });
   const card = state.node === null ? null : graph.card(state.node);
   const shown = card && view.isShown(state.node);
   byId("said").textContent = !card ? "" : card.block ? toldOf(card.block)
@@ -130,7 +134,7 @@ function applyHeat() {
 
 function goTo(step) {
   const next = Math.min(Math.max(step, 0), steps.count);
-  change({ step: next, node: steps.event(next)?.node ?? null });
+  change({ step: next, node: steps.event(next)?.node ?? null, quiz: false });
 }
 
 /** Ask for the gradient that comes after a step; null: no quiz any more. */
@@ -164,6 +168,7 @@ function play() {
     stop();
     return;
   }
+  if (state.quiz) change({ quiz: false });
   if (state.step === null || state.step === steps.count) goTo(0);
   playing = setInterval(() => {
     if (state.step === null || state.step >= steps.count) stop();
@@ -229,7 +234,7 @@ const actions = {
   p: () => move(-1),
   " ": play,
   Home: () => goTo(0),
-  End: () => { stop(); change({ step: null }); },
+  End: () => { stop(); change({ step: null, quiz: false }); },
   "+": () => view.zoom(1.3),
   "=": () => view.zoom(1.3),
   "-": () => view.zoom(1 / 1.3),
@@ -331,7 +336,7 @@ function restore(fragment = location.hash) {
   arrange(graph, state.collapsed);
   turnTo(state.run);
   const refused = what.apply(state.what);
-  restoreState({ what: what.shown });
+  restoreState({ what: what.shown, quiz: state.quiz && quiz.askedAt(state.step) !== null });
   dock.follow(state.node);
   dock.restore(refused);
   fillHeader();
