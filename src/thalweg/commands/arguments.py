@@ -9,10 +9,20 @@ __all__ = ["at_least_zero", "character", "part", "port", "positive", "positive_i
 
 
 def _number(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
     if not math.isfinite(value):
         raise argparse.ArgumentTypeError(f"{text} is not finite")
     return value
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
 
 
 def at_least_zero(text: str) -> float:
@@ -38,21 +48,21 @@ def part(text: str) -> float:
 
 def port(text: str) -> int:
     """A port, or 0 for a free one."""
-    if not 0 <= (value := int(text)) < 2**16:
+    if not 0 <= (value := _whole(text)) < 2**16:
         raise argparse.ArgumentTypeError(f"{text} is not a port: 0 to {2**16 - 1}")
     return value
 
 
 def positive_int(text: str) -> int:
     """A whole number, 1 or above."""
-    if (value := int(text)) < 1:
+    if (value := _whole(text)) < 1:
         raise argparse.ArgumentTypeError(f"{text} is below 1")
     return value
 
 
 def seed(text: str) -> int:
     """A whole number, 0 or above: what starts NumPy's random numbers."""
-    if (value := int(text)) < 0:
+    if (value := _whole(text)) < 0:
         raise argparse.ArgumentTypeError(f"{text} is below 0")
     return value
 

@@ -120,6 +120,11 @@ def _arrays(data: Batch, what: str) -> list[np.ndarray]:
     for position, array in enumerate(data):
         if not isinstance(array, np.ndarray):
             raise DataError(f"{what}[{position}] must be a NumPy array, got {type(array).__name__}")
+        if isinstance(array, np.ma.MaskedArray):
+            raise DataError(
+                f"{what}[{position}] is a masked array, whose masked entries would be trained on; "
+                "fill them, or leave their rows out"
+            )
     lengths = [a.shape[0] if a.ndim else None for a in data]
     if None in lengths or len(set(lengths)) > 1:
         shapes = ", ".join(str(a.shape) for a in data)

@@ -140,9 +140,9 @@ def fit(
     held = None if validation is None else Source(validation, batch_size, None, "validation")
     run = _Run(model, loss, rule, source, held, measures if held else {}, patience, seed)
     run.settings = {
-        "batch_size": batch_size,
-        "seed": seed,
-        "shuffle": shuffle,
+        "batch_size": int(batch_size),  # plain numbers, which JSON knows
+        "seed": int(seed),
+        "shuffle": bool(shuffle),
         "rows": source.rows,
         "optimiser": _described(rule),
     }

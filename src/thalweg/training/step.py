@@ -14,7 +14,17 @@ from thalweg.optim.base import Updating, match
 from thalweg.random import key as make_key
 from thalweg.tree import flatten, learned
 
-__all__ = ["MODEL", "TRAIN", "VALIDATION", "Options", "answer", "check", "step", "valuation"]
+__all__ = [
+    "MODEL",
+    "TRAIN",
+    "VALIDATION",
+    "Options",
+    "answer",
+    "check",
+    "counted",
+    "step",
+    "valuation",
+]
 
 #: Names of the losses in the history.
 TRAIN, VALIDATION = "loss", "validation"
@@ -26,8 +36,8 @@ MODEL = "model"
 _NAMES = ("key", "step", "train")
 
 
-def check(rule: Any, seed: Any, **counts: Any) -> None:
-    """Refuse an optimiser that is none, a seed below 0, and counts that are no integers ≥ 1.
+def counted(**counts: Any) -> None:
+    """Refuse counts that are no integers ≥ 1.
 
     Raises
     ------
@@ -38,6 +48,17 @@ def check(rule: Any, seed: Any, **counts: Any) -> None:
         whole = isinstance(number, (int, np.integer)) and not isinstance(number, bool)
         if not whole or number < 1:
             raise DataError(f"{name} must be 1 or more, an integer, got {number!r}")
+
+
+def check(rule: Any, seed: Any, **counts: Any) -> None:
+    """Refuse an optimiser that is none, a seed below 0, and counts as `counted` does.
+
+    Raises
+    ------
+    DataError
+        With the name and the value.
+    """
+    counted(**counts)
     if not isinstance(seed, (int, np.integer)) or seed < 0:
         raise DataError(f"seed must be an integer, 0 or more, got {seed!r}")
     if not isinstance(rule, Updating):

@@ -16,6 +16,7 @@ import numpy as np
 from thalweg.errors import CheckpointWarning, DataError
 from thalweg.files import write_whole
 from thalweg.optional import library
+from thalweg.training.step import counted
 from thalweg.tree import flatten, flatten_with_paths, unflatten
 
 __all__ = ["Checkpoints"]
@@ -53,8 +54,7 @@ class Checkpoints:
 
     def __post_init__(self) -> None:
         library("safetensors", _WHAT)
-        if self.keep < 1 or (self.every is not None and self.every < 1):
-            raise DataError(f"keep and every must be 1 or more, got {self.keep}, {self.every}")
+        counted(keep=self.keep, every=1 if self.every is None else self.every)
 
     def files(self) -> list[Path]:
         """The checkpoints that are there, newest first."""
