@@ -451,3 +451,36 @@ def test_an_interruption_leaves_it_as_it_was():
         compiled(X)
     assert not compiled.records
     assert_same(compiled(X), X * 2)
+
+
+@pytest.mark.parametrize("order", [[5, 4, 3, 2, 1, 0], [0, 2, 4, 1, 3, 5]])
+def test_writes_into_reversed_and_transposed_arrays(order):
+    """The base of a write, and its positions, may be views in another order than memory's."""
+    a, where = np.linspace(0.1, 1.0, 6), np.array([2, 4, 2, 0])
+
+    def reversed_base(a):
+        y = a[np.array(order)] * 1.0
+        y[where] = np.sin(a[:4])
+        return y
+
+    def transposed_base(a):
+        y = np.reshape(a, (2, 3)).T * 1.0
+        y[np.array([2, 0])] = np.sin(np.reshape(a[:4], (2, 2)))
+        return y
+
+    def added(a):
+        y = a[::-1] * 1.0
+        np.add.at(y, where, a[2:])
+        return y
+
+    for f in (reversed_base, transposed_base, added):
+        g = tw.grad(lambda x, f=f: np.sum(f(x) ** 2))
+        np.testing.assert_allclose(tw.compile(f)(a), f(a), rtol=1e-14)
+        np.testing.assert_allclose(tw.compile(g)(a), g(a), rtol=1e-13)
+
+    def positions(a, where):
+        y = a * 1.0
+        y[where[::-1]] = a[:4]
+        return y
+
+    np.testing.assert_array_equal(tw.compile(positions)(a, where), positions(a, where))

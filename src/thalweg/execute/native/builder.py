@@ -171,7 +171,16 @@ class Builder:
 
     def scatter(self, how: str, x: Tensor, positions: Tensor, values: Tensor) -> Tensor:
         """A copy of x with values added to ("add") or put at ("set") flat positions, in order."""
+        # Both are read in the order of memory: of a reversed array that is not that of its entries.
+        x, positions = self._in_c_order(x), self._in_c_order(positions)
         return self.make("scatter", (x, positions, values), how, x.shape, x.kind)
+
+    def _in_c_order(self, x: Tensor) -> Tensor:
+        """x, or a copy of a view whose entries do not lie one after another."""
+        if x.op != "view":
+            return x
+        pairs = zip(x.shape, x.data[0], c_strides(x.shape), strict=True)
+        return x if all(n == 1 or own == natural for n, own, natural in pairs) else self.copy(x)
 
     def assemble(
         self,
