@@ -427,6 +427,22 @@ def test_a_compiled_function_without_structure_or_with_nan():
     assert np.isnan(square(np.array([1.0, np.nan])).toarray()).sum() == 1
 
 
+def test_one_signature_without_structure_leaves_the_others_compiled():
+    ran = []
+
+    @tw.compile
+    def f(x):
+        ran.append(len(x))
+        return np.cumsum(x**2) if len(x) == 5 else x**2
+
+    found = tw.jacobian(f, form="sparse")
+    np.testing.assert_allclose(found(X).toarray(), np.tril(np.tile(2 * X, (5, 1))))
+    for x in (X[:3], X[1:4]):
+        np.testing.assert_allclose(found(x).toarray(), np.diag(2 * x))
+    np.testing.assert_allclose(found(X[::-1]).toarray(), np.tril(np.tile(2 * X[::-1], (5, 1))))
+    assert ran.count(3) == 1
+
+
 def _first_written(x):
     y = SQUARE @ x
     y[0] = np.sin(x[-1])

@@ -213,16 +213,15 @@ class _Entries:
     """The numbers of all blocks by one compiled function; the pattern is planned as it is traced.
 
     `compile` keeps a graph for each signature and branch. With its numbers each gives the number of
-    its plan, a constant of the graph.
+    its plan, a constant of the graph. Where there is no structure, the reason stands for a plan.
     """
 
     def __init__(self, f: Compiled, argnums: Any, order: int) -> None:
         self._asked = f if order == 1 else grad(f, argnums), f, argnums
         self._order = order
-        self._plans: list[_Plan] = []
+        self._plans: list[_Plan | str] = []
         traced = functools.wraps(f)(lambda *args, **kwargs: self._traced(args, kwargs))
         self._run = compile(traced, backend=f.backend, threads=f.threads)
-        self._why = ""
 
     def _traced(self, args: Any, kwargs: Any) -> Any:
         function, f, argnums = self._asked
@@ -231,8 +230,8 @@ class _Entries:
             walk = _walk(traced, self._order)
             blocks = entries_from(blocks_of(walk, Memory(), as_graph=True), walk)
         except UnstructuredError as error:
-            self._why = str(error)
-            raise
+            self._plans.append(str(error))
+            return len(self._plans) - 1, []
         found = [blocks[at] for at in walk.dtypes]
         numbers = [(leave(data, True), leave(np.sum(data), True)) for _, data in found]
         layouts = [layout for layout, _ in found]
@@ -242,10 +241,10 @@ class _Entries:
         return len(self._plans) - 1, numbers
 
     def __call__(self, args: Any, kwargs: Any, local: bool) -> Any:
-        if self._why:
-            raise UnstructuredError(self._why)
         number, numbers = self._run(*args, **kwargs)
         plan = self._plans[number]
+        if isinstance(plan, str):
+            raise UnstructuredError(plan)
         made = []
         for layout, (data, total), shape in zip(plan.layouts, numbers, plan.shapes, strict=True):
             kept = cut(data, layout)
