@@ -16,6 +16,7 @@ import thalweg as tw
 from tests.laws import _direction, _on_variables
 from tests.op_cases import CASES
 from tests.programs.generate import programs
+from thalweg.errors import NoRuleError
 from thalweg.execute.executor import Interpreter
 from thalweg.execute.native import assembly, loops, tasks
 from thalweg.execute.native.program import build
@@ -103,6 +104,28 @@ def test_native_is_interpreter(case, dtype):
     functions, variables = _orders(case, dtype)
     for f in functions:
         _check(f, variables)
+
+
+def _reversed(x: Any) -> Any:
+    return x[(slice(None, None, -1),) * np.ndim(x)]
+
+
+@pytest.mark.parametrize("view", [_reversed, np.transpose], ids=["reversed", "transposed"])
+@pytest.mark.parametrize("case", ROWS)
+def test_operands_that_are_views(case, view):
+    """Native code sees a view's strides where an operation takes what another one has turned."""
+    functions, variables = _orders(case, np.float64)
+    stored = tree_map(lambda x: np.array(view(x)) if np.ndim(x) else x, variables)
+    for f in functions[:2]:
+
+        def turned(*inner: Any, f: Any = f) -> Any:
+            return f(*tree_map(lambda x: view(x) if np.ndim(x) else x, inner))
+
+        try:
+            _check(turned, stored)
+        except NoRuleError as refusal:  # np.ravel(order="K") of an array with gaps
+            if "with gaps" not in str(refusal):
+                raise
 
 
 @pytest.fixture
