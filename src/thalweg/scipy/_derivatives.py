@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import scipy.sparse.linalg
 from thalweg.api import hvp, value_and_grad
 from thalweg.api_compile import compile
 from thalweg.api_dense import hessian, jacobian
+from thalweg.errors import SizeLimitError
 
 __all__ = ["Matrix", "Preconditioner", "like", "products", "scalar", "value_and_gradient", "vector"]
 
@@ -133,14 +135,15 @@ class Matrix:
     def _choose(self, args: Any, kwargs: Any) -> Any:
         if np.size(args[self._argnum]) > _DENSE:
             evaluate = self._make(self._fun, self._argnum, form="sparse")
-            found = evaluate(*args, **kwargs)
-            if found.nnz <= _SPARSE * found.shape[0] * found.shape[1]:
-                if self._may_be_sparse:
-                    self._evaluate = evaluate
-                    return found
-                # Two orders less work than a dense one, and there is nothing to compile.
-                self._evaluate = lambda *args, **kwargs: evaluate(*args, **kwargs).toarray()
-                return found.toarray()
+            with contextlib.suppress(SizeLimitError):  # as full as one whose entries are counted
+                found = evaluate(*args, **kwargs)
+                if found.nnz <= _SPARSE * found.shape[0] * found.shape[1]:
+                    if self._may_be_sparse:
+                        self._evaluate = evaluate
+                        return found
+                    # Two orders less work than a dense one, and there is nothing to compile.
+                    self._evaluate = lambda *args, **kwargs: evaluate(*args, **kwargs).toarray()
+                    return found.toarray()
             if self._full is not None:
                 self._evaluate = self._full
                 return self._full(*args, **kwargs)
