@@ -134,14 +134,14 @@ class Matrix:
 
     def _choose(self, args: Any, kwargs: Any) -> Any:
         if np.size(args[self._argnum]) > _DENSE:
-            evaluate = self._make(self._fun, self._argnum, form="sparse")
+            evaluate = self._make(compile(self._fun), self._argnum, form="sparse")
             with contextlib.suppress(SizeLimitError):  # as full as one whose entries are counted
                 found = evaluate(*args, **kwargs)
                 if found.nnz <= _SPARSE * found.shape[0] * found.shape[1]:
                     if self._may_be_sparse:
                         self._evaluate = evaluate
                         return found
-                    # Two orders less work than a dense one, and there is nothing to compile.
+                    # Two orders less work than a dense one.
                     self._evaluate = lambda *args, **kwargs: evaluate(*args, **kwargs).toarray()
                     return found.toarray()
             if self._full is not None:
