@@ -261,6 +261,21 @@ def test_root_scalar():
     assert tw.scipy.root_scalar(cubic, (8.0,), bracket=(0, 5)).root == pytest.approx(2.0)
 
 
+def test_names_of_methods_are_read_as_scipy_reads_them():
+    """In capitals too; what is no method is told in SciPy's words."""
+    small, large = (
+        tw.scipy.root(broyden_tridiagonal, -np.ones(30), method=name) for name in ("hybr", "Hybr")
+    )
+    assert large.nfev == small.nfev
+    found = [
+        tw.scipy.root_scalar(lambda x: x**3 - 8, x0=3.0, method=name)
+        for name in ("newton", "NEWTON")
+    ]
+    assert found[0].function_calls == found[1].function_calls
+    with pytest.raises(ValueError, match="method"):
+        tw.scipy.solve_ivp(lambda t, y: -y, (0, 1), [1.0], None)
+
+
 @pytest.mark.parametrize("options", [{"method": "lm"}, {"method": "trf"}, {"method": "dogbox"}])
 def test_least_squares(options):
     """An exponential decay (three parameters) with an outlier."""

@@ -32,7 +32,7 @@ def solve_ivp(given: dict[str, Any]) -> None:
     methods `fun` is compiled. Explicit methods use no Jacobian: the call is SciPy's.
     """
     method = given.get("method", "RK45")
-    name = method if isinstance(method, str) else method.__name__
+    name = getattr(method, "__name__", method)  # what is no method SciPy says
     if name not in ("Radau", "BDF", "LSODA"):
         return
     options = given.setdefault("options", {})

@@ -76,7 +76,7 @@ def minimize(given: dict[str, Any]) -> None:
     """
     fun = given["fun"]
     method = given.get("method")
-    name = method.lower() if isinstance(method, str) else ""
+    name = _lower(method)
     if name in _FREE or callable(method):
         return
     second = _SECOND.get(name)
@@ -157,7 +157,7 @@ def root(given: dict[str, Any]) -> None:
     For hybr and lm. For krylov incomplete LU factors of the Jacobian precondition the inner
     iteration.
     """
-    method = given.get("method", "hybr")
+    method = _lower(given.get("method", "hybr"))
     if method in ("hybr", "lm") and given.get("jac") in (None, False):
         given["jac"] = Matrix(vector(given["fun"]), sparse=False)
     elif method == "krylov":
@@ -199,6 +199,7 @@ def root_scalar(given: dict[str, Any]) -> None:
     plain = given.get("bracket") is None and given.get("x1") is None
     if method is None and plain and not given.get("fprime"):
         method = given["method"] = "newton"
+    method = _lower(method)
     if method not in ("newton", "halley"):
         return
     fun = scalar(given["f"])
@@ -220,6 +221,11 @@ def curve_fit(given: dict[str, Any]) -> None:
 
         matrix = Matrix(by_parameters, sparse=False)
         given["jac"] = lambda x, *p: matrix(np.array(p), x)
+
+
+def _lower(method: Any) -> str:
+    """SciPy's names of methods are the same in capitals; empty for what is no name."""
+    return method.lower() if isinstance(method, str) else ""
 
 
 def _arguments(given: dict[str, Any]) -> tuple[Any, ...]:
