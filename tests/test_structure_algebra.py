@@ -15,7 +15,7 @@ from thalweg.graph import kinds as k
 from thalweg.jacobian.operator import Jacobian
 from thalweg.jacobian.products import times
 from thalweg.jacobian.structure import LocalJacobian
-from thalweg.jacobian.terms import dense_values, start, summed, with_holes
+from thalweg.jacobian.terms import compact, start, summed, with_holes
 
 RNG = np.random.default_rng(11)
 
@@ -182,5 +182,7 @@ def test_rows_left_out_of_a_term_with_extra_axes():
 
     both = kept(kept(product(start((3,))), first), second)
     both = both._replace(supports=(*both.supports, np.ones((3, 3), bool)))
-    found = dense_values(both, 3)
-    np.testing.assert_allclose(found.T, matrix * (first & second)[:, None], rtol=1e-14)
+    (dense,) = compact([both], (3,), 3)
+    np.testing.assert_allclose(
+        dense.factors[0].values.T, matrix * (first & second)[:, None], rtol=1e-14
+    )

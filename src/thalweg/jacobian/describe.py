@@ -67,7 +67,6 @@ def _joined(term: Term, axes: _Axes) -> tuple[bool, int]:
     reached = set(axes.rows)
     inner = set(axes.inner)
     groups = [group - set(axes.shared) for group in _varying(term)]
-    narrow = 0
     for group in groups:
         if group & set(axes.rows) and group & set(axes.columns):
             return True, 0

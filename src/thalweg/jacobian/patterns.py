@@ -38,7 +38,7 @@ from thalweg.graph.kinds import (
 )
 from thalweg.graph.node import Node
 from thalweg.jacobian.coordinates import Coordinates, coordinates, size_of
-from thalweg.jacobian.terms import UnstructuredError
+from thalweg.jacobian.terms import UnstructuredError, check_static
 from thalweg.jacobian.zeros import support
 from thalweg.ops.structural import ITEM
 
@@ -133,12 +133,6 @@ def _ones(value: Any) -> Any:
     return np.broadcast_to(np.int8(1), value.shape)
 
 
-def _static(index: Any) -> None:
-    parts = index if type(index) is tuple else (index,)
-    if any(type(part) is Node for part in parts):
-        raise UnstructuredError("an index depends on a traced value")
-
-
 def _local(kind: Kind, x: Any, out: Any, there: Any = None) -> Any:
     """The pattern of a kind; None for the identity's. `there` says where its matrix is not zero."""
     shape = (size_of(out), size_of(x))
@@ -164,7 +158,7 @@ def _places(kind: Kind, x: Any, out: Any) -> tuple[Any, Any]:
         case Custom():
             return _declared(kind, x, out)
         case Take() | Put():
-            _static(kind.index)
+            check_static(kind.index)
         case SumOver():
             kind = kind._replace(weights=None, routed=False)
         case MatMulLeft() | MatMulRight():

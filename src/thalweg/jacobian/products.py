@@ -36,12 +36,12 @@ from thalweg.graph.kinds import (
     Wirtinger,
     Zero,
 )
-from thalweg.graph.node import Node
 from thalweg.jacobian.index_map import IndexMap
 from thalweg.jacobian.terms import (
     Factor,
     Term,
     UnstructuredError,
+    check_static,
     gathered,
     reindexed,
     with_all_rows,
@@ -289,18 +289,12 @@ def _is_basic(index: Any) -> bool:
     )
 
 
-def _check_static(index: Any) -> None:
-    parts = index if type(index) is tuple else (index,)
-    if any(type(part) is Node for part in parts):
-        raise UnstructuredError("an index depends on a traced value")
-
-
 def _places(shape: tuple[int, ...]) -> Any:
     return np.arange(math.prod(shape)).reshape(shape)
 
 
 def _take(kind: Take, term: Term, x: Any, out: Any) -> Term:
-    _check_static(kind.index)
+    check_static(kind.index)
     index = kind.index if type(kind.index) is tuple else (kind.index,)
     if _is_basic(index):
 
@@ -316,7 +310,7 @@ def _take(kind: Take, term: Term, x: Any, out: Any) -> Term:
 
 def _owner(kind: Put, x: Any, out: Any) -> Any:
     """Which entry of the operand each entry of the result is; −1 where it is none."""
-    _check_static(kind.index)
+    check_static(kind.index)
     owner = np.full(out.shape, -1)
     owner[kind.index] = _places(x.shape)
     return owner

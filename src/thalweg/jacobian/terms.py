@@ -27,6 +27,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from thalweg.errors import UserError
+from thalweg.graph.node import Node
 from thalweg.jacobian.index_map import IndexMap, columns_of
 from thalweg.ops.einsum import contract
 from thalweg.ops.index import add_at, getitem
@@ -37,8 +38,8 @@ __all__ = [
     "ManyTermsError",
     "Term",
     "UnstructuredError",
+    "check_static",
     "compact",
-    "dense_values",
     "entries",
     "flat_entries",
     "gathered",
@@ -61,6 +62,13 @@ class UnstructuredError(UserError):
 
 class ManyTermsError(UnstructuredError):
     """Sums would have to be written out on the way."""
+
+
+def check_static(index: Any) -> None:
+    """Raise for an index that has another place for other values."""
+    parts = index if type(index) is tuple else (index,)
+    if any(type(part) is Node for part in parts):
+        raise UnstructuredError("an index depends on a traced value")
 
 
 class Factor(NamedTuple):
@@ -284,12 +292,7 @@ def flat_entries(term: Term) -> tuple[Any, Any, Any]:
     return rows, columns, np.broadcast_to(product(term), term.shape)
 
 
-def dense_values(term: Term, n: int) -> Any:
-    """The values of the term as an array of shape (columns, *out)."""
-    return _dense_with_places(term, n)[0]
-
-
-def _dense_with_places(term: Term, n: int) -> tuple[Any, Any]:
+def _dense_values(term: Term, n: int) -> tuple[Any, Any]:
     """The values as an array of shape (columns, *out), and where in it entries are (None: all)."""
     term = without_inner(term)
     out = term.out_shape
@@ -318,7 +321,7 @@ def _dense(terms: Sequence[Term], shape: tuple[int, ...], n: int) -> Term:
     """One dense term: the extra axis runs over all columns."""
     total, there = None, np.zeros((n, *shape), bool)
     for term in terms:
-        values, places = _dense_with_places(term, n)
+        values, places = _dense_values(term, n)
         total = values if total is None else total + values
         if places is None:
             there[...] = True
