@@ -395,21 +395,6 @@ def test_sparse_inside_of_another_trace_is_refused():
 # ---- plans --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("order", [1, 2])
-def test_of_a_compiled_function_only_numbers_are_computed_again(order):
-    def f(x, k):
-        y = np.where(x > 0, x**2, 0.0) if k > 0 else x**3
-        return np.sum(y[1:] * y[:-1]) if order == 2 else y[1:] * y[:-1]
-
-    make = tw.jacobian if order == 1 else tw.hessian
-    found = make(tw.compile(f), form="sparse")
-    for k in (1.0, 2.0, -1.0, 1.0):  # Python branches on k
-        for size in (5, 6):
-            x = RNG.standard_normal(size)
-            full = make(f)(x, k)
-            np.testing.assert_allclose(found(x, k).toarray(), full, rtol=1e-12, atol=1e-14)
-
-
 def test_of_a_plain_function_changes_of_what_it_uses_are_seen():
     w = np.ones(5)
     places = np.arange(5)
@@ -418,29 +403,6 @@ def test_of_a_plain_function_changes_of_what_it_uses_are_seen():
     w[:] = 2.0
     places[:] = [1, 0, 2, 3, 4]
     np.testing.assert_array_equal(found(X).toarray(), 2 * np.eye(5)[places])
-
-
-def test_a_compiled_function_without_structure_or_with_nan():
-    found = tw.jacobian(tw.compile(lambda x: np.cumsum(x**2)), form="sparse")
-    np.testing.assert_allclose(found(X).toarray(), np.tril(np.tile(2 * X, (5, 1))))
-    square = tw.jacobian(tw.compile(lambda x: x**2), form="sparse")
-    assert np.isnan(square(np.array([1.0, np.nan])).toarray()).sum() == 1
-
-
-def test_one_signature_without_structure_leaves_the_others_compiled():
-    ran = []
-
-    @tw.compile
-    def f(x):
-        ran.append(len(x))
-        return np.cumsum(x**2) if len(x) == 5 else x**2
-
-    found = tw.jacobian(f, form="sparse")
-    np.testing.assert_allclose(found(X).toarray(), np.tril(np.tile(2 * X, (5, 1))))
-    for x in (X[:3], X[1:4]):
-        np.testing.assert_allclose(found(x).toarray(), np.diag(2 * x))
-    np.testing.assert_allclose(found(X[::-1]).toarray(), np.tril(np.tile(2 * X[::-1], (5, 1))))
-    assert ran.count(3) == 1
 
 
 def _first_written(x):

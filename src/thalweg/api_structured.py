@@ -206,14 +206,24 @@ class _Plan(NamedTuple):
 
     layouts: list[Layout]
     shapes: list[tuple[int, int]]
-    rebuild: Callable[[list[Any]], Any]
+    width: int  # blocks a row
+    tree: Run  # without what belongs to the graph
+
+    def rebuild(self, blocks: list[Any], single: bool) -> Any:
+        """Blocks, row by row, into their trees."""
+        rows = [
+            tree_of(self.tree, blocks[start : start + self.width], single)
+            for start in range(0, len(blocks), self.width)
+        ]
+        return unflatten(self.tree.out_structure, rows)
 
 
 class _Entries:
     """The numbers of all blocks by one compiled function; the pattern is planned as it is traced.
 
     `compile` keeps a graph for each signature and branch. With its numbers each gives the number of
-    its plan, a constant of the graph. Where there is no structure, the reason stands for a plan.
+    its plan, a constant of the graph; graphs with equal plans give the same number, so that they
+    are told apart by nothing. Where there is no structure, the reason stands for a plan.
     """
 
     def __init__(self, f: Compiled, argnums: Any, order: int) -> None:
@@ -230,15 +240,18 @@ class _Entries:
             walk = _walk(traced, self._order)
             blocks = entries_from(blocks_of(walk, Memory(), as_graph=True), walk)
         except UnstructuredError as error:
-            self._plans.append(str(error))
-            return len(self._plans) - 1, []
+            return self._number(str(error)), []
         found = [blocks[at] for at in walk.dtypes]
         numbers = [(leave(data, True), leave(np.sum(data), True)) for _, data in found]
         layouts = [layout for layout, _ in found]
         shapes = [(np.size(out), x.size) for out in traced.outputs for x in traced.inputs]
-        rebuild = _rebuilding(traced, is_single(argnums))
-        self._plans.append(_Plan(layouts, shapes, rebuild))
-        return len(self._plans) - 1, numbers
+        tree = traced._replace(inputs=[], outputs=[], guards=[])
+        return self._number(_Plan(layouts, shapes, len(traced.inputs), tree)), numbers
+
+    def _number(self, plan: _Plan | str) -> int:
+        if plan not in self._plans:
+            self._plans.append(plan)
+        return self._plans.index(plan)
 
     def __call__(self, args: Any, kwargs: Any, local: bool) -> Any:
         number, numbers = self._run(*args, **kwargs)
@@ -251,22 +264,7 @@ class _Entries:
             if total != total and np.isnan(kept).any():
                 raise UnstructuredError("NaN on the way")
             made.append(csr_of(layout, kept, shape, local))
-        return plan.rebuild(made)
-
-
-def _rebuilding(traced: Run, single: bool) -> Callable[[list[Any]], Any]:
-    """What puts blocks, row by row, into their trees; it keeps nothing of the graph."""
-    n_in, out_structure = len(traced.inputs), traced.out_structure
-    slim = traced._replace(inputs=[], outputs=[], guards=[])
-
-    def rebuild(blocks: list[Any]) -> Any:
-        rows = [
-            tree_of(slim, blocks[start : start + n_in], single)
-            for start in range(0, len(blocks), n_in)
-        ]
-        return unflatten(out_structure, rows)
-
-    return rebuild
+        return plan.rebuild(made, is_single(self._asked[2]))
 
 
 def _sparse(f: Function, argnums: Any, pattern: str, order: int) -> Callable[..., Any]:

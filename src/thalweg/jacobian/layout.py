@@ -44,6 +44,9 @@ class Layout(NamedTuple):
     beside: tuple[int, ...] | None = None
     mirror: Any = None
 
+    def __eq__(self, other: object) -> bool:
+        return type(other) is Layout and all(map(np.array_equal, self, other))
+
     @property
     def nnz(self) -> int:
         return int(self.indices.size)
