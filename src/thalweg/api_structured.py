@@ -69,11 +69,10 @@ def _operators(
         options: dict[str, Any] = {
             "symmetric": order == 2 and k == i,
             "local": pattern == "local",
-            "way": f"computed densely, row by row or column by column: {reason}",
+            "way": found.way,
         }
-        if not reason:
-            options["way"] = found.way
         if (k, i) in dense:
+            options["way"] = f"computed densely, row by row or column by column: {reason}"
             parts = _of_dense(np.reshape(dense[k, i], shape), out.shape)
             made[k, i] = Jacobian(parts, shape, dtype, **options)
         elif (k, i) in found.terms:
@@ -83,8 +82,8 @@ def _operators(
             matrix = csr_of(layout, np.array(data), shape, pattern == "local")
             made[k, i] = Jacobian((), shape, dtype, matrix=matrix, **options)
         else:
-            lazy = _lazy(traced, walk, k, i)
-            made[k, i] = Jacobian((), shape, dtype, lazy=lazy, **options | {"way": reason})
+            options["way"] = f"{reason}, and dense it is above thalweg.config.dense_limit"
+            made[k, i] = Jacobian((), shape, dtype, lazy=_lazy(traced, walk, k, i), **options)
     return made
 
 

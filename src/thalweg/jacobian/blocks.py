@@ -111,8 +111,7 @@ def _sources(inputs: Sequence[Node], order: Sequence[Node]) -> dict[Node, Source
             continue
         varying = [x for x in node.operands if type(x) is Node]
         if len(varying) == 1 and varying[0] in sources:
-            (found,) = taken_from(node)
-            _, places, chosen = found
+            ((_, places, chosen),) = taken_from(node)
             if chosen is not None:  # the rest is of constants
                 continue
             start = sources[varying[0]]

@@ -200,7 +200,7 @@ class Jacobian(LinearOperator):  # type: ignore[misc]
         return SizeLimitError(
             f"the {form} form of this Jacobian ({self.kind}, {self.shape[0]:,} × "
             f"{self.shape[1]:,}) would be too big: {why}.\n  Products need no such form: "
-            "J @ v and J.T @ u."
+            'J @ v and J.T @ u of what form="operator" gives.'
         )
 
     def tosparse(self) -> Any:

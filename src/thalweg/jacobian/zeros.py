@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from thalweg.graph.node import Node
+from thalweg.ops.arithmetic import MULTIPLY
 
 __all__ = ["support"]
 
@@ -21,7 +22,7 @@ def support(x: Any) -> np.ndarray[Any, Any] | None:
     if type(x) is not Node:
         found = np.not_equal(x, 0)
         return None if found.all() else found
-    if x.primitive.name != "multiply":
+    if x.primitive is not MULTIPLY:
         return None
     masks = [support(operand) for operand in x.operands if type(operand) is not Node]
     return None if not masks or masks[0] is None else np.broadcast_to(masks[0], x.shape)
