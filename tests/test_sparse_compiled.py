@@ -13,17 +13,23 @@ X = RNG.standard_normal(5)
 
 @pytest.mark.parametrize("order", [1, 2])
 def test_of_a_compiled_function_only_numbers_are_computed_again(order):
+    ran = []
+
     def f(x, k):
+        ran.append(k)
         y = np.where(x > 0, x**2, 0.0) if k > 0 else x**3
         return np.sum(y[1:] * y[:-1]) if order == 2 else y[1:] * y[:-1]
 
     make = tw.jacobian if order == 1 else tw.hessian
     found = make(tw.compile(f), form="sparse")
-    for k in (1.0, 2.0, -1.0, 1.0):  # Python branches on k
-        for size in (5, 6):
-            x = RNG.standard_normal(size)
-            full = make(f)(x, k)
-            np.testing.assert_allclose(found(x, k).toarray(), full, rtol=1e-12, atol=1e-14)
+    for again in (False, True):
+        for k in (1.0, 2.0, -1.0, 1.0):  # Python branches on k
+            for size in (5, 6):
+                x = RNG.standard_normal(size)
+                full = make(f)(x, k)
+                before = len(ran)
+                np.testing.assert_allclose(found(x, k).toarray(), full, rtol=1e-12, atol=1e-14)
+                assert not again or len(ran) == before
 
 
 def test_a_compiled_function_without_structure_or_with_nan():
