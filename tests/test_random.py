@@ -35,10 +35,11 @@ def test_the_same_eagerly_traced_batched_and_compiled(dtype):
     expected = [draws(key) for key in keys]
     compiled = tw.compile(draws)
     batched = tw.vmap(draws)(keys)
+    within = tw.vmap(tw.vmap(draws))(np.reshape(keys, (2, 3, 2)))
     for i, key in enumerate(keys):
         traced = tw.vjp(lambda x, key=key: draws(key), 0.0)[0]
         for j, want in enumerate(expected[i]):
-            for got in (compiled(key)[j], traced[j], batched[j][i]):
+            for got in (compiled(key)[j], traced[j], batched[j][i], within[j][divmod(i, 3)]):
                 np.testing.assert_array_equal(got, want)
                 assert got.dtype == want.dtype
     assert len(compiled.records) == 1

@@ -28,13 +28,13 @@ def _one(key: Any, kind: str, shape: tuple[int, ...], dtype: Any) -> Any:
 
 
 def _value(keys: Any, kind: str, shape: tuple[int, ...], dtype: Any) -> Any:
-    """Numbers of one key, or of a batch of keys in front."""
+    """Numbers of one key, or of keys along axes in front."""
     keys = np.asarray(keys)
     if keys.ndim == 1:
         return np.asarray(_one(keys, kind, shape, dtype))[()]
-    out = np.empty((len(keys), *shape), dtype)
-    for i, key in enumerate(keys):
-        out[i] = _one(key, kind, shape, dtype)
+    out = np.empty((*keys.shape[:-1], *shape), dtype)
+    for at in np.ndindex(keys.shape[:-1]):
+        out[at] = _one(keys[at], kind, shape, dtype)
     return out
 
 
