@@ -182,6 +182,20 @@ def test_a_pattern_that_does_not_fit_is_refused():
     with pytest.raises(ShapeError, match="its pattern has shape"):
         tw.jacobian(double, form="sparse")(np.ones(4))
 
+    @tw.primitive
+    def triple(x):
+        return 3 * x
+
+    @triple.local
+    def _(out, x):
+        places = np.arange(N) + 1
+        return tw.kinds.Custom(
+            lambda t: 3 * t, lambda c: 3 * c, "triple", pattern=lambda: (places - 1, places)
+        )
+
+    with pytest.raises(ShapeError, match=r"'triple' names columns 1 to 60; .* 60 × 60"):
+        tw.jacobian(triple, form="sparse")(np.ones(N))
+
 
 def test_the_compiled_form_runs_as_its_function_does():
     f = tw.compile(lambda x: np.sin(x) * x, backend="numpy", threads=1)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from thalweg.errors import SizeLimitError
+from thalweg.errors import ShapeError, SizeLimitError
 from thalweg.graph.kinds import (
     BatchedDense,
     Broadcast,
@@ -69,6 +69,8 @@ def pattern_of(
     ------
     UnstructuredError
         Where it has none, or too many entries.
+    ShapeError
+        Where a user's kind names rows or columns that are none.
     """
     n = sum(x.size for x in inputs)
     known: dict[Node, Any] = {}
@@ -184,6 +186,12 @@ def _declared(kind: Custom, x: Any, out: Any) -> tuple[Any, Any]:
     """Where a kind that is given by functions says that its entries can be, or anywhere."""
     if callable(kind.pattern):
         rows, columns = kind.pattern()
+        for what, numbers, size in (("rows", rows, size_of(out)), ("columns", columns, size_of(x))):
+            if np.size(numbers) and (np.min(numbers) < 0 or np.max(numbers) >= size):
+                raise ShapeError(
+                    f"the pattern of '{kind.name}' names {what} {np.min(numbers)} to "
+                    f"{np.max(numbers)}; the flattened sizes are {size_of(out)} × {size_of(x)}"
+                )
         return rows, columns
     if type(kind.pattern) is tuple:
         found = _along(kind.pattern, x, out)
