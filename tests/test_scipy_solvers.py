@@ -309,6 +309,22 @@ def test_least_squares_is_sparse_where_the_problem_is():
     np.testing.assert_allclose(found.x, exact.x, atol=1e-6)
 
 
+def test_sparse_where_arguments_say_so():
+    """Zeros of a matrix, places and objects of any kind among the arguments."""
+    n = 80
+    A = np.diag(np.arange(1.0, n + 1))
+    arguments = {
+        "matrix": (lambda x, A: A @ x - 1, A),
+        "object": (lambda x, A: A.diagonal() * x - 1, sparse.csr_array(A)),
+        "places": (lambda x, who: x[who] ** 2 - 1, np.arange(n)[::-1]),
+        "size": (lambda x, k: np.ravel(np.reshape(x, (k, -1)).T) - 1, np.int64(8)),
+    }
+    for fun, given in arguments.values():
+        found = tw.scipy.least_squares(fun, np.full(n, 0.5), args=(given,))
+        assert sparse.issparse(found.jac)
+        assert found.jac.nnz == n
+
+
 def test_curve_fit():
     def model(x, a, b):
         return a * np.exp(-b * x)

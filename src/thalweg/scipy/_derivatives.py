@@ -134,7 +134,8 @@ class Matrix:
 
     def _choose(self, args: Any, kwargs: Any) -> Any:
         if np.size(args[self._argnum]) > _DENSE:
-            evaluate = self._make(compile(self._fun), self._argnum, form="sparse")
+            # Not compiled: there arguments vary, and with them zeros of matrices and indices.
+            evaluate = self._make(self._fun, self._argnum, form="sparse")
             with contextlib.suppress(SizeLimitError):  # as full as one whose entries are counted
                 found = evaluate(*args, **kwargs)
                 if found.nnz <= _SPARSE * found.shape[0] * found.shape[1]:

@@ -2,7 +2,7 @@
 
 Each function takes a plain NumPy function and gives SciPy what its method can use and the call
 leaves out: gradients, Hessians or their products, Jacobians, dense or sparse. What a call does give
-(``jac=…``) stays as it is. What SciPy is given is compiled.
+(``jac=…``) stays as it is. Functions are compiled where SciPy asks for value and gradient at once.
 
 Examples
 --------
