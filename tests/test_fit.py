@@ -119,6 +119,10 @@ def test_each_row_once_an_epoch_in_an_order_of_its_own():
         ({"seed": None}, "seed must be an integer"),
         ({"optimiser": "adam"}, r"optimiser must be one of thalweg\.optim"),
         ({"optimiser": tw.optim.Adam}, r"optimiser must be one of thalweg\.optim"),
+        ({"callbacks": print}, "callbacks must be a list of functions, got <built-in"),
+        ({"callbacks": [print, 1]}, "callbacks must be a list of functions"),
+        ({"validation": (X, Y), "metrics": [loss]}, "metrics must be a dict of functions"),
+        ({"validation": (X, Y), "metrics": {"m": 3}}, "metrics must be a dict of functions"),
         (
             {"validation": (X, Y), "metrics": {"m": lambda p, x, y: y}},
             "one number: .* gave shape",

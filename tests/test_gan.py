@@ -253,6 +253,7 @@ def test_what_cannot_be_used_is_refused():
         ({"discriminator_optimiser": "adam"}, "optimiser"),
         ({"seed": -1}, "seed"),
         ({"metrics": {"step": lambda gan: 0.0}}, "named 'step'"),
+        ({"metrics": [len]}, "metrics must be a dict"),
     ):
         with pytest.raises(DataError, match=name):
             fit_gan(gan, X, **{"steps": 1, **wrong})

@@ -19,7 +19,7 @@ from thalweg.optim.rules import Adam
 from thalweg.random import key as key_of
 from thalweg.random import split
 from thalweg.training.loop import interrupts
-from thalweg.training.step import check
+from thalweg.training.step import check, measures_of
 from thalweg.tree import tree_map
 
 __all__ = ["FittedGAN", "fit_gan"]
@@ -114,8 +114,7 @@ def fit_gan(
     counts = {"steps": steps, "batch_size": batch_size, "every": every}
     check(rule, seed, **counts, discriminator_steps=rounds)
     check(judge_rule, seed)
-    if twice := sorted({"step", "discriminator", "generator"} & set(metrics or {})):
-        raise DataError(f"a metric cannot be named {twice[0]!r}: the history has it already")
+    measures = measures_of(metrics, "step", "discriminator", "generator")
     schedule, constant = (noise, 0.0) if callable(noise) else (None, noise)
     draw = _draws(data, gan.dtype)
     rng = np.random.default_rng(seed)
@@ -150,7 +149,7 @@ def fit_gan(
         return state, made, ema.update(averaged, made), key, value
 
     result = FittedGAN(gan, gan, {"step": [], "discriminator": [], "generator": []})
-    result.history |= {name: [] for name in metrics or {}}
+    result.history |= {name: [] for name in measures}
     sums = np.zeros(2)
     with interrupts() as asked:
         while result.steps < steps and not result.interrupted:
@@ -167,7 +166,7 @@ def fit_gan(
                 result.gan = _with(gan, made, judge)
                 result.averaged = _with(gan, averaged.params, judge)
                 taken = (result.steps - 1) % every + 1
-                _note(result, sums / taken, metrics or {})
+                _note(result, sums / taken, measures)
                 sums[:] = 0
     return result
 

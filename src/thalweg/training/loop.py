@@ -22,7 +22,16 @@ from thalweg.training.bar import Bar
 from thalweg.training.batches import Source
 from thalweg.training.results import Epoch, Fitted, History
 from thalweg.training.snapshots import Snapshots
-from thalweg.training.step import TRAIN, VALIDATION, Options, answer, check, step, valuation
+from thalweg.training.step import (
+    TRAIN,
+    VALIDATION,
+    Options,
+    answer,
+    check,
+    measures_of,
+    step,
+    valuation,
+)
 from thalweg.training.store import Checkpoints
 from thalweg.tree import tree_map, unflatten
 
@@ -133,9 +142,11 @@ def fit(
         raise DataError(f"resume must be True, False or 'changed', got {resume!r}")
     if resume and checkpoint is None:
         raise DataError("resume=True needs checkpoint=…, the folder to go on from")
-    measures = {VALIDATION: validation_loss or loss, **(metrics or {})}
-    if TRAIN in measures or (metrics and VALIDATION in metrics):
-        raise DataError(f"a metric cannot be named {TRAIN!r} or {VALIDATION!r}")
+    measures = {VALIDATION: validation_loss or loss}
+    measures |= measures_of(metrics, TRAIN, VALIDATION)
+    called = tuple(callbacks) if isinstance(callbacks, Iterable) else ()
+    if not (isinstance(callbacks, Iterable) and all(map(callable, called))):
+        raise DataError(f"callbacks must be a list of functions, got {callbacks!r}")
     source = Source(data, batch_size, seed if shuffle else None, "data")
     held = None if validation is None else Source(validation, batch_size, None, "validation")
     run = _Run(model, loss, rule, source, held, measures if held else {}, patience, seed)
@@ -154,7 +165,7 @@ def fit(
         run.snapshots = explore if isinstance(explore, Snapshots) else Snapshots(explore)
     done = (run.result.epochs, run.result.steps)
     with Bar(progress, epochs, source.steps, done) as bar, interrupts() as asked:
-        run.train(epochs, tuple(callbacks), bar, asked)
+        run.train(epochs, called, bar, asked)
     return run.result
 
 

@@ -22,6 +22,7 @@ __all__ = [
     "answer",
     "check",
     "counted",
+    "measures_of",
     "step",
     "valuation",
 ]
@@ -65,6 +66,25 @@ def check(rule: Any, seed: Any, **counts: Any) -> None:
         raise DataError(f"optimiser must be one of thalweg.optim, as Adam(0.001), got {rule!r}")
 
 
+def measures_of(metrics: Any, *taken: str) -> dict[str, Callable[..., Any]]:
+    """`metrics` as a dict, none of them with a name that the history has already.
+
+    Raises
+    ------
+    DataError
+        If it is no dict of functions, or a name is taken.
+    """
+    if metrics is None:
+        return {}
+    if not isinstance(metrics, Mapping) or not all(map(callable, metrics.values())):
+        raise DataError(
+            f"metrics must be a dict of functions, as {{'error': function}}, got {metrics!r}"
+        )
+    if twice := sorted(metrics.keys() & set(taken)):
+        raise DataError(f"a metric cannot be named {twice[0]!r}: the history has it already")
+    return dict(metrics)
+
+
 class Options:
     """What a loss asks for besides model and batch: ``key``, ``step``, ``train``.
 
@@ -78,9 +98,9 @@ class Options:
 
     def __init__(self, function: Callable[..., Any], seed: int) -> None:
         try:
-            parameters = inspect.signature(function).parameters
+            parameters = dict(inspect.signature(function).parameters)
         except (TypeError, ValueError):  # a builtin: it takes nothing by keyword only
-            parameters = {}  # type: ignore[assignment]
+            parameters = {}
         self.names = [
             name
             for name in _NAMES
