@@ -378,6 +378,9 @@ def test_warm_starts_and_passes_go_on_with_what_is_there():
     net = quiet(NetRegressor((4,), warm_start=True, max_iter=1), X, y).set_params(head="mixture")
     with pytest.raises(ValueError, match="head='mixture': the earlier fit had Gaussian"):
         net.fit(X, y)
+    net = quiet(NetRegressor((4,), max_iter=1), X, y)
+    means = net.predict(X)
+    np.testing.assert_array_equal(net.set_params(head="squared_error").predict(X), means)
     net = NetRegressor((4,)).partial_fit(X, y).set_params(head="laplace")
     with pytest.raises(ValueError, match="head='laplace'"):
         net.partial_fit(X, y)

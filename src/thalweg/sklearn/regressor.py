@@ -75,6 +75,8 @@ class NetRegressor(RegressorMixin, Network):  # type: ignore[misc]
     net_ : thalweg.nn.MLP
         The network: a tree of its weights.
     head_ : thalweg.heads.Head
+    noise_ : float or None
+        The standard deviation of ``head="squared_error"``, in standardised units.
     n_iter_ : int
         Epochs (iterations) of the last fit.
     loss_ : float
@@ -95,6 +97,7 @@ class NetRegressor(RegressorMixin, Network):  # type: ignore[misc]
 
     _numeric = True
     head_: Head
+    noise_: float | None
 
     def __init__(
         self,
@@ -197,6 +200,7 @@ class NetRegressor(RegressorMixin, Network):  # type: ignore[misc]
     def _finish(self, X: np.ndarray, y: np.ndarray, w: np.ndarray) -> None:
         """The one standard deviation of a head that does not learn it."""
         if self.head != "squared_error":
+            self.noise_ = None
             return
         residuals = y - np.asarray(self.net_(X)).reshape(y.shape)
         squares = np.mean(residuals.reshape(len(y), -1) ** 2, axis=1)
@@ -246,7 +250,7 @@ class NetRegressor(RegressorMixin, Network):  # type: ignore[misc]
     def _dist(self, raw: np.ndarray) -> Distribution:
         """The distributions of raw outputs, in the units of `y`."""
         head: Any = self.head_
-        if self.head == "squared_error":
+        if self.noise_ is not None:
             head = dataclasses.replace(head, scale=self.noise_)
         p: Any = head(raw)
         if not isinstance(head, LocationScaleHead):
