@@ -370,6 +370,30 @@ def test_mistakes_with_classes():
         warm.fit(X, y)
 
 
+@pytest.mark.parametrize(
+    ("net", "other"),
+    [
+        (NetClassifier((4,)), {"hidden_layer_sizes": (5,)}),
+        (NetRegressor((4,)), {"activation": "tanh"}),
+        (MADEDensity(hidden_layer_sizes=(4,)), {"head": "laplace"}),
+        (MADEDensity(hidden_layer_sizes=(4,)), {"orders": 2}),
+        (VAETransformer(1, hidden_layer_sizes=(4,)), {"n_components": 2}),
+        (VAETransformer(1, hidden_layer_sizes=(4,)), {"head": "bernoulli"}),
+    ],
+)
+def test_a_net_that_is_there_does_not_follow_other_sizes(net, other):
+    X, y = np.random.default_rng(0).random((20, 2)), np.arange(20) % 2
+    net = clone(net).set_params(max_iter=1, warm_start=True)
+    quiet(quiet(net, X, y).set_params(hidden_layer_sizes=[4]), X, y)  # the same, said otherwise
+    net.set_params(**other)
+    (name,) = other
+    with pytest.raises(ValueError, match=f"{name}=.*the earlier fit had"):
+        net.fit(X, y)
+    with pytest.raises(ValueError, match=f"{name}=.*the earlier fit had"):
+        net.partial_fit(X, y)
+    quiet(net.set_params(warm_start=False), X, y)
+
+
 def test_warm_starts_and_passes_go_on_with_what_is_there():
     X, y = curve()
     net = quiet(NetRegressor((4,), warm_start=True, max_iter=1), X, y)

@@ -201,6 +201,13 @@ class MADEDensity(DensityMixin, Trained):  # type: ignore[misc]
         biases = (*model.biases[:-1], starts.astype(X.dtype))
         return dataclasses.replace(model, biases=biases)
 
+    def _form(self) -> dict[str, Any]:
+        return {
+            "head": repr(self._head()),
+            "hidden_layer_sizes": widths(self.hidden_layer_sizes),
+            "orders": int(self.orders),
+        }
+
     def _cost(self) -> Callable[..., Any]:
         return _cost
 

@@ -69,6 +69,12 @@ class Network(Trained):
             net.layers[-1].b[:] = bias
         return net
 
+    def _form(self) -> dict[str, Any]:
+        return {
+            "hidden_layer_sizes": widths(self.hidden_layer_sizes),
+            "activation": activation_of(self.activation),
+        }
+
     def _cost(self) -> Callable[..., Any]:
         return _Cost(self.head_)
 

@@ -119,6 +119,10 @@ class Trained(BaseEstimator):  # type: ignore[misc]
     def _cost(self) -> Callable[..., Any]:
         """``cost(net, *columns)``: a number a row; equal for equal settings."""
 
+    @abstractmethod
+    def _form(self) -> dict[str, Any]:
+        """Parameters that say what net it is: a net that is there cannot follow other ones."""
+
     def _weighted(self, y: Any, w: np.ndarray) -> np.ndarray:
         """The weights of the rows with those of their targets."""
         return w
@@ -137,6 +141,7 @@ class Trained(BaseEstimator):  # type: ignore[misc]
         """
         self._check()
         warm = bool(self.warm_start) and hasattr(self, "net_")
+        form = self._checked_form(not warm)
         w = self._weighted(y, weights_of(sample_weight, X))
         kept = np.flatnonzero(w)  # a row of weight 0 is as good as not there
         X, y, w = X[kept], None if y is None else y[kept], w[kept]
@@ -156,7 +161,7 @@ class Trained(BaseEstimator):  # type: ignore[misc]
             rng = np.random.default_rng(seed)
             parts = holdout(len(w), self.validation_fraction, rng, self._labels(columns))
             data, held = (tuple(column[part] for column in data) for part in parts)
-        self.net_ = self._train(net, data, held, seed)
+        self.net_, self._net_form = self._train(net, data, held, seed), form
         self._state = None
         return data if held is None else held
 
@@ -167,6 +172,7 @@ class Trained(BaseEstimator):  # type: ignore[misc]
         self._check()
         if self.solver == "lbfgs":
             raise ValueError("partial_fit goes by mini-batches: solver='lbfgs' takes all rows")
+        form = self._checked_form(first)
         w = self._weighted(y, weights_of(sample_weight, X)).astype(X.dtype)
         if first:
             self.scaling_ = Scaling.of(X, w, self.standardise)
@@ -174,7 +180,20 @@ class Trained(BaseEstimator):  # type: ignore[misc]
         seed = self._seed()
         net = self._create(columns, w, seed) if first else self.net_
         self._pass(net, None if first else self._state, (*columns, w), seed)
+        self._net_form = form
         return (*columns, w)
+
+    def _checked_form(self, new: bool) -> dict[str, Any]:
+        """`_form`, which must be that of the net that is there unless a new one is made."""
+        form = self._form()
+        if not new:
+            for name, value in form.items():
+                if value != self._net_form[name]:
+                    raise ValueError(
+                        f"{name}={getattr(self, name)!r}: the earlier fit had "
+                        f"{self._net_form[name]!r}; only a new net (warm_start=False) can differ"
+                    )
+        return form
 
     def _check(self) -> None:
         at_least(self, 0, "alpha", "tol")

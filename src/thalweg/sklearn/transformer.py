@@ -197,6 +197,14 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trained)
             dtype=X.dtype,
         )
 
+    def _form(self) -> dict[str, Any]:
+        return {
+            "n_components": int(self.n_components),
+            "head": self.head,
+            "hidden_layer_sizes": widths(self.hidden_layer_sizes),
+            "activation": activation_of(self.activation),
+        }
+
     def _cost(self) -> Callable[..., Any]:
         return _Cost(float(self.beta))
 
