@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import thalweg as tw
-from tests.explorer_browser import AVAILABLE
+from tests.explorer_browser import AVAILABLE, webdriver
 from thalweg import nn
 
 pytestmark = [
@@ -217,3 +217,21 @@ def test_an_address_without_a_question_is_no_quiz(browser, traced):
     browser.open(traced["circuit"], "#quiz=1")
     browser.key("q")
     assert not browser.js("return document.getElementById('quiz').hidden")
+
+
+def test_the_quiz_shows_no_pair(browser, traced):
+    trace = traced["circuit"]
+    browser.open(trace)
+    browser.key("q")
+    card = browser.driver.find_element("css selector", "#graph .card.output")
+    shift = "\ue008"
+    webdriver.ActionChains(browser.driver).key_down(shift).click(card).key_up(shift).perform()
+    browser.settle()
+    assert browser.text("#panel h2") == trace.nodes[-1].label
+    assert browser.text("#panel .total") is None
+    for node in range(len(trace) - 1):
+        fragment = f"#quiz=1&step={len(trace) + 1}&node={node}&other={len(trace) - 1}"
+        browser.js("location.hash = arguments[0]", fragment)
+        browser.settle()
+        assert not browser.js("return document.getElementById('quiz').hidden")
+        assert browser.text("#panel .total") is None

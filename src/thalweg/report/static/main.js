@@ -68,12 +68,13 @@ function fillHeader() {
 
 /** A click chooses; with shift, the second of two. */
 function choose(id, second = false) {
-  if (second && state.node !== null && id !== state.node) change({ other: id });
+  if (second && !state.quiz && state.node !== null && id !== state.node) change({ other: id });
   else change({ node: id });
 }
 
-/** The nodes of a pair; a group stands for its result. */
+/** The nodes of a pair; a group stands for its result. In the quiz none: it could be the answer. */
 function pair() {
+  if (state.quiz) return null;
   const ids = [state.node, state.other].map((id) => (id === null ? null : result(id)));
   return ids.includes(null) || ids[0] === ids[1] ? null : ids;
 }
@@ -242,7 +243,7 @@ const actions = {
   c: () => collapse(state.node),
   e: () => expand(state.node),
   C: collapseAll,
-  m: markNode,
+  m: () => { if (!state.quiz) markNode(); },
   h: () => change({ heat: !state.heat }),
   t: () => change({ theme: document.documentElement.dataset.theme === "dark" ? "light" : "dark" }),
   q: toggleQuiz,
