@@ -9,7 +9,7 @@ from pathlib import Path
 from thalweg.errors import DataError
 from thalweg.files import write_text
 from thalweg.lecture import Exhibit, Part, Table
-from thalweg.report.html import fill, hash_of, static
+from thalweg.report.html import fill, policy, static
 
 __all__ = ["write_pages"]
 
@@ -54,7 +54,6 @@ def _write_part(folder: Path, part: Part, parts: Sequence[Part]) -> Path:
         else:
             body.append(_table(item) if isinstance(item, Table) else f"<p>{escape(item)}</p>")
     style = static("lecture.css")
-    policy = f"default-src 'none'; style-src '{hash_of(style)}'; frame-src 'self' file:"
     links = [
         f'<a href="{_name(other)}"{" aria-current=page" if other is part else ""}>'
         f"{escape(_title(other))}</a>"
@@ -70,7 +69,7 @@ def _write_part(folder: Path, part: Part, parts: Sequence[Part]) -> Path:
     ]
     path = folder / _name(part)
     page = {
-        "policy": policy,
+        "policy": policy([], [style], "frame-src 'self' file:"),
         "title": escape(_title(part)),
         "style": style,
         "links": "\n".join(links),

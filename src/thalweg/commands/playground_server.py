@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from thalweg.errors import DataError
-from thalweg.report.html import fill, hash_of, script_of, static
+from thalweg.report.html import fill, policy, script_of, static
 
 __all__ = ["PlaygroundServer"]
 
@@ -73,21 +73,14 @@ class PlaygroundServer(ThreadingHTTPServer):
 def _page() -> tuple[bytes, str]:
     """The page, and the policy for it and for the explorer in its frame, which inherits it."""
     script, style = script_of("playground"), static("playground.css")
-    scripts = " ".join(f"'{hash_of(text)}'" for text in (script, script_of("main")))
-    styles = " ".join(f"'{hash_of(text)}'" for text in (style, static("page.css")))
-    policy = "; ".join(
-        [
-            "default-src 'none'",
-            f"script-src {scripts}",
-            f"style-src {styles}",
-            "connect-src 'self'",
-            "img-src data: blob:",
-            "base-uri 'none'",
-            "form-action 'none'",
-            "frame-ancestors 'none'",
-        ]
+    allowed = policy(
+        [script, script_of("main")],
+        [style, static("page.css")],
+        "connect-src 'self'",
+        "img-src data: blob:",
+        "frame-ancestors 'none'",
     )
-    return fill("playground.html", {"style": style, "script": script}).encode(), policy
+    return fill("playground.html", {"style": style, "script": script}).encode(), allowed
 
 
 class _Refusal(Exception):  # noqa: N818 - an answer to the client

@@ -23,11 +23,13 @@ from thalweg.report.page import page_data
 from thalweg.report.record import Record
 from thalweg.report.text import cut, one_line
 
-__all__ = ["compare", "fill", "frame", "hash_of", "page", "script_of", "static"]
+__all__ = ["compare", "fill", "frame", "page", "policy", "script_of", "static"]
 
 _IMPORT = re.compile(r'^import \{[^}]*\} from "\./(\w+)\.js";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:async )?(?:function|const|class) )", re.MULTILINE)
 _TITLE = 80
+#: Pictures that the explorer makes of itself, to be saved.
+_SAVING = "img-src data: blob:"
 #: What could end the script element, or start a comment in it.
 _SCRIPT = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
 
@@ -49,7 +51,7 @@ def page(record: Record, limit: int | None = None, runs: Sequence[tuple[str, Rec
     return fill(
         "page.html",
         {
-            "policy": _policy([script], [style]),
+            "policy": policy([script], [style], _SAVING),
             "title": _title(record),
             "style": style,
             "data": data.translate(_SCRIPT),
@@ -69,7 +71,7 @@ def compare(pages: Sequence[tuple[str, Record]], limit: int | None = None) -> st
     ]
     parts = {
         # The pages in the frames inherit the policy of the page around them.
-        "policy": _policy([script, script_of("main")], [style, static("page.css")]),
+        "policy": policy([script, script_of("main")], [style, static("page.css")], _SAVING),
         "title": _title(pages[0][1]),
         "style": style,
         "body": "\n".join(body),
@@ -82,17 +84,15 @@ def _title(record: Record) -> str:
     return html.escape(f"{cut(one_line(record.function), _TITLE)} - Thalweg")
 
 
-def _policy(scripts: Sequence[str], styles: Sequence[str]) -> str:
-    """These scripts and styles, and nothing from anywhere else."""
+def policy(scripts: Sequence[str], styles: Sequence[str], *allowed: str) -> str:
+    """These scripts and styles, what is `allowed` besides, and nothing from anywhere else."""
+    hashes = [
+        " ".join([f"{kind}-src", *(f"'{_hash_of(text)}'" for text in texts)])
+        for kind, texts in (("script", scripts), ("style", styles))
+        if texts
+    ]
     return "; ".join(
-        [
-            "default-src 'none'",
-            "script-src " + " ".join(f"'{hash_of(text)}'" for text in scripts),
-            "style-src " + " ".join(f"'{hash_of(text)}'" for text in styles),
-            "img-src data: blob:",
-            "base-uri 'none'",
-            "form-action 'none'",
-        ]
+        ["default-src 'none'", *hashes, *allowed, "base-uri 'none'", "form-action 'none'"]
     )
 
 
@@ -110,7 +110,7 @@ def fill(name: str, parts: dict[str, str]) -> str:
     return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], static(name))
 
 
-def hash_of(text: str) -> str:
+def _hash_of(text: str) -> str:
     """The hash by which the policy knows a script or a style."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from thalweg.report.html import fill, hash_of, script_of, static
+from thalweg.report.html import fill, policy, script_of, static
 
 __all__ = ["index"]
 
@@ -20,13 +20,10 @@ def index(files: Mapping[int, str]) -> str:
     """
     data = json.dumps([{"step": step, "file": files[step]} for step in sorted(files)])
     script, style = script_of("training"), static("training.css")
-    policy = [
-        "default-src 'none'",
-        f"script-src '{hash_of(script)}'",
-        f"style-src '{hash_of(style)}'",
-        "frame-src 'self' file:",
-        "base-uri 'none'",
-        "form-action 'none'",
-    ]
-    parts = {"policy": "; ".join(policy), "style": style, "data": data, "script": script}
+    parts = {
+        "policy": policy([script], [style], "frame-src 'self' file:"),
+        "style": style,
+        "data": data,
+        "script": script,
+    }
     return fill("training.html", parts)
