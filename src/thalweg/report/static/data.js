@@ -6,6 +6,20 @@ export function read(element) {
   return graphOf(JSON.parse(element.textContent));
 }
 
+/** What of an operand is another one in another run; `text` gives the texts of the data. */
+export function operandNumbers(operand, text) {
+  return {
+    value: operand.value,
+    kind: operand.kind === undefined ? null : text(operand.kind),
+    local: operand.local ?? null,
+    entries: operand.entries ?? null,
+    size: operand.size ?? (operand.kind === undefined ? null : [1, 1, 1, 8]),
+    matrix: operand.matrix ?? null,
+    spy: operand.spy ?? null,
+    downstream: operand.downstream ?? null,
+  };
+}
+
 export function graphOf(data) {
   const text = (place) => data.texts[place];
   const nodes = data.nodes.map((given, id) => {
@@ -29,17 +43,7 @@ export function graphOf(data) {
       symptoms: given.symptoms ?? [],
       before: null,
       error: given.error ?? null,
-      operands: given.operands.map((operand) => ({
-        node: operand.node ?? null,
-        value: operand.value,
-        kind: operand.kind === undefined ? null : text(operand.kind),
-        local: operand.local ?? null,
-        entries: operand.entries ?? null,
-        size: operand.size ?? (operand.kind === undefined ? null : [1, 1, 1, 8]),
-        matrix: operand.matrix ?? null,
-        spy: operand.spy ?? null,
-        downstream: operand.downstream ?? null,
-      })),
+      operands: given.operands.map((operand) => ({ node: operand.node ?? null, ...operandNumbers(operand, text) })),
       consumers: [],
       width, height, wires, pitch,
       home: { layer, y, way: given.way ?? [] },

@@ -1,5 +1,6 @@
 /** Several runs of one graph: a slider goes through them, and a node's numbers are drawn over all. */
 
+import { operandNumbers } from "./data.js";
 import { brief, isArray, toNumber } from "./format.js";
 import { heading } from "./groups.js";
 import { html, svg } from "./math.js";
@@ -15,16 +16,7 @@ export function showRun(graph, number) {
     const node = graph.nodes[id];
     Object.assign(node, { value: given.value, upstream: given.upstream ?? null, symptoms: given.symptoms ?? [],
       error: given.error ?? null });
-    given.operands.forEach((operand, i) => Object.assign(node.operands[i], {
-      value: operand.value,
-      kind: operand.kind === undefined ? null : text(operand.kind),
-      local: operand.local ?? null,
-      entries: operand.entries ?? null,
-      size: operand.size ?? (operand.kind === undefined ? null : [1, 1, 1, 8]),
-      downstream: operand.downstream ?? null,
-      matrix: null,
-      spy: null,
-    }));
+    given.operands.forEach((operand, i) => Object.assign(node.operands[i], operandNumbers(operand, text)));
   });
   const { outputs, trouble, backward, checked, units } = run;
   Object.assign(graph, { output_values: outputs, trouble, backward, checked, units });

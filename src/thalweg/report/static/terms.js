@@ -1,6 +1,6 @@
 /** Sums written out: each entry of a gradient from the upstream entries that come down to it. */
 
-import { entriesOf, general, isNumber, shapeOf, sizeOf, toNumber } from "./format.js";
+import { entriesOf, general, indexOf, isNumber, shapeOf, sizeOf, toNumber } from "./format.js";
 import { html } from "./math.js";
 import { matrixOf, tripletsOf } from "./matrix.js";
 
@@ -8,15 +8,8 @@ import { matrixOf, tripletsOf } from "./matrix.js";
 const ENTRIES = 12;
 const TERMS_EACH = 24;
 
-function indexText(index, shape) {
-  if (!shape.length) return "";
-  const parts = [];
-  let rest = index;
-  for (const length of [...shape].reverse()) {
-    parts.unshift(rest % length);
-    rest = Math.floor(rest / length);
-  }
-  return `[${parts.join(",")}]`;
+function indexText(at, shape) {
+  return shape.length ? `[${indexOf(at, shape).join(",")}]` : "";
 }
 
 function signed(x) {
