@@ -325,6 +325,27 @@ def test_sparse_where_arguments_say_so():
         assert found.jac.nnz == n
 
 
+def test_arguments_of_any_kind():
+    """SciPy hands on what it is given; compiled functions take arrays and what is hashable."""
+    A = sparse.diags_array([1.0, 2.0, 4.0])
+    residuals = {"args": (A,), "method": "lm"}
+    found = [
+        tw.scipy.least_squares(lambda x, A: A.diagonal() * x - 1, np.ones(3), **residuals).x,
+        tw.scipy.root(lambda x, A: A.diagonal() * x - 1, np.ones(3), args=(A,)).x,
+    ]
+    for method in ("BFGS", "trust-ncg"):
+        found.append(
+            tw.scipy.minimize(
+                lambda x, A: np.sum((A.diagonal() * x - 1) ** 2), np.ones(3), (A,), method
+            ).x
+        )
+    flow = tw.scipy.solve_ivp(
+        lambda t, y, A: 1 - A.diagonal() * y, (0, 30), np.ones(3), "BDF", args=(A,), atol=1e-9
+    )
+    for x in (*found, flow.y[:, -1]):
+        np.testing.assert_allclose(x, [1, 0.5, 0.25], atol=1e-5)
+
+
 def test_curve_fit():
     def model(x, a, b):
         return a * np.exp(-b * x)

@@ -14,9 +14,18 @@ import scipy.sparse.linalg
 from thalweg.api import hvp, value_and_grad
 from thalweg.api_compile import compile
 from thalweg.api_dense import hessian, jacobian
-from thalweg.errors import SizeLimitError
+from thalweg.errors import SizeLimitError, TreeError
 
-__all__ = ["Matrix", "Preconditioner", "like", "products", "scalar", "value_and_gradient", "vector"]
+__all__ = [
+    "Matrix",
+    "Preconditioner",
+    "compiled",
+    "like",
+    "products",
+    "scalar",
+    "value_and_gradient",
+    "vector",
+]
 
 Function = Callable[..., Any]
 
@@ -75,9 +84,22 @@ def _array(value: Any) -> Any:
     return value
 
 
+def compiled(function: Function) -> Function:
+    """`function` compiled; as it is for arguments of kinds that only SciPy takes."""
+    fast = compile(function)
+
+    @functools.wraps(function)
+    def called(*args: Any, **kwargs: Any) -> Any:
+        with contextlib.suppress(TreeError):
+            return fast(*args, **kwargs)
+        return function(*args, **kwargs)
+
+    return called
+
+
 def value_and_gradient(fun: Function) -> Function:
     """``(value, gradient)`` of a scalar function by its first argument, compiled."""
-    return compile(value_and_grad(scalar(fun)))
+    return compiled(value_and_grad(scalar(fun)))
 
 
 def products(fun: Function) -> Function:
@@ -88,7 +110,7 @@ def products(fun: Function) -> Function:
     def product(x: Any, p: Any, *args: Any) -> Any:
         return hvp(lambda x: one(x, *args), (x,), (p,))
 
-    return compile(product)
+    return compiled(product)
 
 
 class Matrix:
@@ -148,7 +170,7 @@ class Matrix:
             if self._full is not None:
                 self._evaluate = self._full
                 return self._full(*args, **kwargs)
-        self._evaluate = compile(self._make(self._fun, self._argnum))
+        self._evaluate = compiled(self._make(self._fun, self._argnum))
         return self._evaluate(*args, **kwargs)
 
 

@@ -18,8 +18,7 @@ from typing import Any
 
 import scipy.integrate
 
-from thalweg.api_compile import compile
-from thalweg.scipy._derivatives import Matrix, like, vector
+from thalweg.scipy._derivatives import Matrix, compiled, like, vector
 
 __all__ = ["solve_ivp"]
 
@@ -40,4 +39,4 @@ def solve_ivp(given: dict[str, Any]) -> None:
     banded = options.get("lband") is not None or options.get("uband") is not None
     if options.get("jac") is None and options.get("jac_sparsity") is None and not banded:
         options["jac"] = Matrix(fun, argnum=1, sparse=name != "LSODA")
-    given["fun"] = compile(fun)
+    given["fun"] = compiled(fun)

@@ -26,10 +26,10 @@ import scipy.sparse.linalg
 from scipy.optimize import NonlinearConstraint
 
 from thalweg.api import grad
-from thalweg.api_compile import compile
 from thalweg.scipy._derivatives import (
     Matrix,
     Preconditioner,
+    compiled,
     like,
     products,
     scalar,
@@ -204,9 +204,9 @@ def root_scalar(given: dict[str, Any]) -> None:
         return
     fun = scalar(given["f"])
     if not given.get("fprime"):
-        given["fprime"] = compile(grad(fun))
+        given["fprime"] = compiled(grad(fun))
     if method == "halley" and not given.get("fprime2"):
-        given["fprime2"] = compile(grad(grad(fun)))
+        given["fprime2"] = compiled(grad(grad(fun)))
 
 
 @like(scipy.optimize.curve_fit)
