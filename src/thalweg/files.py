@@ -11,7 +11,7 @@ from typing import IO
 
 from thalweg.errors import DataError
 
-__all__ = ["check_place", "write_text", "write_whole"]
+__all__ = ["check_place", "make_folder", "write_text", "write_whole"]
 
 
 def check_place(path: str | Path) -> None:
@@ -30,6 +30,22 @@ def check_place(path: str | Path) -> None:
     handle, name = _temporary(target)
     os.close(handle)
     _remove(name)
+
+
+def make_folder(path: str | Path) -> Path:
+    """Make a folder, and those above it, where it is not there.
+
+    Raises
+    ------
+    DataError
+        If it can't be made.
+    """
+    folder = Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"cannot make the folder {folder}: {error.strerror or error}") from error
+    return folder
 
 
 def write_whole(path: str | Path, write: Callable[[IO[bytes]], object]) -> None:

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-from thalweg.errors import DataError
-from thalweg.files import write_text
+from thalweg.files import make_folder, write_text
 from thalweg.lecture import Exhibit, Part, Table
 from thalweg.report.html import fill, policy, static
 
@@ -27,10 +26,7 @@ def write_pages(folder: Path, parts: Sequence[Part]) -> list[Path]:
     DataError
         If the folder cannot be made or written to.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"cannot write {folder}: {error.strerror or error}") from error
+    make_folder(folder)
     return [_write_part(folder, part, parts) for part in parts]
 
 

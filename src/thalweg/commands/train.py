@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -13,7 +12,7 @@ from rich.table import Table
 from thalweg import plots
 from thalweg.commands.arguments import positive_int, seed
 from thalweg.errors import DataError
-from thalweg.files import write_text
+from thalweg.files import make_folder, write_text
 from thalweg.optional import library
 from thalweg.rows.catalogue import ROWS, Setting
 
@@ -60,11 +59,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         raise DataError(f"{row.name} trains on {' or '.join(row.data)}, not on {data!r}")
     if not args.no_pictures:
         library("matplotlib.figure", "a picture (see --no-pictures)")
-    folder = Path(args.output or f"thalweg-{row.name}")
-    try:  # told before the training, not after it
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"cannot make the folder {folder}: {error.strerror}") from error
+    folder = make_folder(args.output or f"thalweg-{row.name}")  # told before the training
     console.print(f"{row.name}: {row.about}; {data}, seed {args.seed}", soft_wrap=True)
     outcome = row.train(Setting(data, args.epochs or row.epochs, args.seed))
     found = {

@@ -6,8 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from thalweg.errors import DataError
-from thalweg.files import write_text
+from thalweg.files import make_folder, write_text
 from thalweg.report.trace import Trace
 from thalweg.report.training import index
 
@@ -49,11 +48,7 @@ class Snapshots:
         DataError
             If the folder cannot be written to.
         """
-        folder = Path(self.folder)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise DataError(f"cannot make the folder {folder}: {error.strerror}") from error
+        folder = make_folder(self.folder)
         path = trace.to_html(folder / f"step-{step:010d}.html", _LIMIT)
         there = [found for p in folder.iterdir() if (found := _NAME.fullmatch(p.name))]
         write_text(folder / "index.html", index({int(found[1]): found[0] for found in there}))

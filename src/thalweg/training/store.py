@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from thalweg.errors import CheckpointWarning, DataError
-from thalweg.files import write_whole
+from thalweg.files import make_folder, write_whole
 from thalweg.optional import library
 from thalweg.training.step import counted
 from thalweg.tree import flatten, flatten_with_paths, unflatten
@@ -70,11 +70,7 @@ class Checkpoints:
         DataError
             If the folder cannot be written to, or an array's dtype cannot be stored.
         """
-        folder = Path(self.folder)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise DataError(f"cannot make the folder {folder}: {error.strerror}") from error
+        folder = make_folder(self.folder)
         arrays = _named(tree)
         text = json.dumps({"format": _FORMAT, "about": about, "arrays": _forms(arrays)})
         plain = {name: _plain(name, array) for name, array in arrays.items()}
