@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import DensityMixin
-from sklearn.utils.validation import check_is_fitted
 
 from thalweg.generative import MADE
 from thalweg.heads import Bernoulli, Categorical, Gaussian, Head, Laplace, MixtureDensity
 from thalweg.heads.location_scale import LocationScaleHead
 from thalweg.sklearn.compat import validate_data
+from thalweg.sklearn.generative import Generative
 from thalweg.sklearn.rows import Scaling, evenly, weights_of
 from thalweg.sklearn.settings import at_least, widths
-from thalweg.sklearn.trained import DTYPES, Trained
+from thalweg.sklearn.trained import DTYPES
 
 __all__ = ["MADEDensity"]
 
@@ -26,7 +26,7 @@ def _cost(model: MADE, x: Any) -> Any:
     return -model.log_prob(x)
 
 
-class MADEDensity(DensityMixin, Trained):  # type: ignore[misc]
+class MADEDensity(DensityMixin, Generative):  # type: ignore[misc]
     """Density of rows, exact: p(x) = Π p(xᵢ | the features before it), by a masked network.
 
     Used like `sklearn.mixture.GaussianMixture`. See `thalweg.generative.MADE`.
@@ -213,9 +213,7 @@ class MADEDensity(DensityMixin, Trained):  # type: ignore[misc]
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Logarithm of the density of each row (of bits: of the probability), exactly."""
-        check_is_fitted(self, "net_")
-        X = validate_data(self, X, dtype=DTYPES, reset=False)
-        logs = np.asarray(self.net_.log_prob(self.scaling_(X)))
+        logs = np.asarray(self.net_.log_prob(self._scaled(X)))
         return logs - np.sum(np.log(self.scaling_.std))
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
@@ -229,14 +227,3 @@ class MADEDensity(DensityMixin, Trained):  # type: ignore[misc]
         """
         logs = self.score_samples(X)
         return float(np.average(logs, weights=weights_of(sample_weight, logs)))
-
-    def sample(self, n_samples: int = 1, random_state: Any = None) -> np.ndarray:
-        """Draws of rows, of shape (n_samples, features).
-
-        Parameters
-        ----------
-        n_samples : int
-        random_state : int, RandomState or None
-            None: as the estimator's.
-        """
-        return self._sample(n_samples, random_state)

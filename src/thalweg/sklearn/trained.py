@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import inspect
 import math
-import numbers
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable
@@ -15,7 +14,6 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted
 
 from thalweg.api_compile import compile
 from thalweg.errors import NonFiniteError
@@ -216,13 +214,6 @@ class Trained(BaseEstimator):  # type: ignore[misc]
     def _seed(self, random_state: Any = None) -> int:
         chosen = self.random_state if random_state is None else random_state
         return int(check_random_state(chosen).randint(np.iinfo(np.int32).max))
-
-    def _sample(self, n: Any, random_state: Any) -> np.ndarray:
-        """Draws of rows, where the net is a generative model."""
-        check_is_fitted(self, "net_")
-        if not isinstance(n, numbers.Integral) or n < 1:
-            raise ValueError(f"n_samples={n!r}: it must be an integer ≥ 1")
-        return np.asarray(self.scaling_.undo(self.net_.sample(self._seed(random_state), int(n))))
 
     def _rows_a_batch(self, n: int) -> int:
         return min(_BATCH, n) if self.batch_size == "auto" else min(int(self.batch_size), n)

@@ -14,9 +14,10 @@ from thalweg.generative import VAE
 from thalweg.heads import Bernoulli, Gaussian
 from thalweg.random import key as key_of
 from thalweg.sklearn.compat import validate_data
+from thalweg.sklearn.generative import Generative
 from thalweg.sklearn.rows import Scaling
 from thalweg.sklearn.settings import activation_of, at_least, widths
-from thalweg.sklearn.trained import DTYPES, Trained
+from thalweg.sklearn.trained import DTYPES
 
 __all__ = ["VAETransformer"]
 
@@ -33,7 +34,7 @@ class _Cost:
         return -vae.elbo(x, key=key, beta=self.beta)
 
 
-class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trained):  # type: ignore[misc]
+class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Generative):  # type: ignore[misc]
     """Rows to codes of a few numbers and back, by a variational autoencoder.
 
     A code is the mean of q(z|x); `inverse_transform` gives the mean of p(x|z). `score` and
@@ -208,10 +209,6 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trained)
     def _cost(self) -> Callable[..., Any]:
         return _Cost(float(self.beta))
 
-    def _scaled(self, X: Any) -> np.ndarray:
-        check_is_fitted(self, "net_")
-        return self.scaling_(validate_data(self, X, dtype=DTYPES, reset=False))
-
     def transform(self, X: Any) -> np.ndarray:
         """Codes of the rows, of shape (n, n_components): the means of q(z|x)."""
         return np.asarray(self.net_.encode(self._scaled(X)).mean)
@@ -238,17 +235,6 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trained)
         """
         bound = self.net_.bound(self._scaled(X), draws, key=key_of(0))
         return float(np.mean(bound) - np.sum(np.log(self.scaling_.std)))
-
-    def sample(self, n_samples: int = 1, random_state: Any = None) -> np.ndarray:
-        """Draws of rows, of shape (n_samples, features).
-
-        Parameters
-        ----------
-        n_samples : int
-        random_state : int, RandomState or None
-            None: as the estimator's.
-        """
-        return self._sample(n_samples, random_state)
 
     @property
     def _n_features_out(self) -> int:
