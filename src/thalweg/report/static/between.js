@@ -9,8 +9,11 @@ const WORK = 400_000;
 /** Entries of the node that a Jacobian starts from. */
 const ENTRIES_OF_START = 1024;
 
-/** The nodes on paths from one node to a later one (both with them), in order. */
-function onPaths(graph, from, to) {
+const ordered = (one, other) => (one < other ? [one, other] : [other, one]);
+
+/** The nodes on paths from the earlier of two nodes to the later one (both with them), in order. */
+export function onPaths(graph, one, other) {
+  const [from, to] = ordered(one, other);
   const after = new Set([from]);
   for (let id = from + 1; id <= to; id += 1) {
     if (graph.nodes[id].operands.some((o) => o.kind !== null && after.has(o.node))) after.add(id);
@@ -85,10 +88,10 @@ function along(steps) {
 
 /** Everything about a pair; what cannot be computed is null, with the reason beside it. */
 export function between(graph, one, other) {
-  const [from, to] = one < other ? [one, other] : [other, one];
+  const [from, to] = ordered(one, other);
   const nodes = onPaths(graph, from, to);
   const result = { from, to, nodes, count: 0, paths: [], total: null, missing: null, tooLarge: false };
-  if (nodes[0] !== from) return { ...result, nodes: [] };
+  if (!nodes.length) return result;
   const large = sizeOf(graph.nodes[from].value) > ENTRIES_OF_START;
   result.count = countPaths(graph, nodes);
   result.paths = firstPaths(graph, nodes).map((steps) => ({ steps, contribution: large ? null : along(steps) }));

@@ -1,6 +1,6 @@
 /** The page: reads the data, joins the parts, listens to keys and buttons. */
 
-import { between } from "./between.js";
+import { onPaths } from "./between.js";
 import { arrange, around, readBlocks, toldOf } from "./blocks.js";
 import { read } from "./data.js";
 import { brief } from "./format.js";
@@ -97,7 +97,7 @@ function contents() {
 function mark() {
   const two = pair();
   view.choose(two ? null : state.node);
-  view.markPath(two ? between(graph, ...two).nodes : state.other === null ? [] : [state.other]);
+  view.markPath(two ? onPaths(graph, ...two) : state.other === null ? [] : [state.other]);
 }
 
 function fillPanel() {
