@@ -14,16 +14,20 @@ import hashlib
 import html
 import json
 import re
+import tempfile
+import webbrowser
 from collections.abc import Sequence
 from functools import cache
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
+from thalweg.files import write_text
 from thalweg.report.page import page_data
 from thalweg.report.record import Record
 from thalweg.report.text import cut, one_line
 
-__all__ = ["compare", "fill", "frame", "page", "policy", "script_of", "static"]
+__all__ = ["compare", "fill", "frame", "page", "policy", "script_of", "show", "static"]
 
 _IMPORT = re.compile(r'^import \{[^}]*\} from "\./(\w+)\.js";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:async )?(?:function|const|class) )", re.MULTILINE)
@@ -103,6 +107,14 @@ def frame(text: str, height: int = 560) -> str:
         f' style="width: 100%; height: {height}px; border: 1px solid #8886; border-radius: 6px"'
         ' title="Thalweg explorer"></iframe>'
     )
+
+
+def show(text: str) -> Path:
+    """Open a page in the browser; gives the file that it was written to."""
+    path = Path(tempfile.mkdtemp(prefix="thalweg-")) / "explorer.html"
+    write_text(path, text)
+    webbrowser.open(path.as_uri())
+    return path
 
 
 def fill(name: str, parts: dict[str, str]) -> str:

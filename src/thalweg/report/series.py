@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
-import webbrowser
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -90,9 +88,7 @@ class TraceSeries:
 
     def show(self) -> Path:
         """Open it in the browser; gives the file that it was written to."""
-        path = self.to_html(Path(tempfile.mkdtemp(prefix="thalweg-")) / "explorer.html")
-        webbrowser.open(path.as_uri())
-        return path
+        return html.show(self._page(None))
 
     def _repr_html_(self) -> str:
         """The explorer, in a notebook."""

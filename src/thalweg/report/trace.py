@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import inspect
 import operator
-import tempfile
-import webbrowser
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -199,10 +197,7 @@ class Trace:
 
     def show(self) -> Path:
         """Open the explorer in the browser; gives the file that it was written to."""
-        folder = tempfile.mkdtemp(prefix="thalweg-")
-        path = self.to_html(Path(folder) / "explorer.html")
-        webbrowser.open(path.as_uri())
-        return path
+        return html.show(html.page(self.record))
 
     def _repr_html_(self) -> str:
         """The explorer, in a notebook."""
