@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from pathlib import Path
 
 try:
     from selenium import webdriver
@@ -14,6 +15,8 @@ except ImportError:
 PATIENCE = 30
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 DRIVER = shutil.which("chromedriver")
+#: `npm install` in tools/page brings it.
+AXE = Path(__file__).resolve().parents[1] / "tools/page/node_modules/axe-core/axe.min.js"
 AVAILABLE = bool(webdriver and CHROMIUM and DRIVER)
 OPTIONS = (
     "--headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage --window-size=1400,860"
@@ -68,6 +71,12 @@ class Browser:
     def click(self, selector):
         self.driver.find_element("css selector", selector).click()
         self.settle()
+
+    def violations(self):
+        """What axe finds: each broken rule with the start of the first element that breaks it."""
+        self.js(AXE.read_text(encoding="utf-8"))
+        found = self.js("return axe.run().then((result) => result.violations)")
+        return [(rule["id"], rule["nodes"][0]["html"][:200]) for rule in found]
 
     def errors(self):
         return [line["message"] for line in self.driver.get_log("browser")]
