@@ -93,22 +93,7 @@ class Checkpoints:
         DataError
             If the file is damaged, no checkpoint of Thalweg, or of another model.
         """
-        text, plain = _read(Path(path))
-        kept = json.loads(text)
-        arrays = _named(template)
-        forms = json.loads(json.dumps(_forms(arrays)))
-        if forms != kept["arrays"]:
-            theirs, ours = kept["arrays"], forms
-            odd = next(n for n in [*theirs, *ours] if theirs.get(n) != ours.get(n))
-            raise DataError(
-                f"{path} belongs to another model or optimiser: {odd!r} is "
-                f"{theirs.get(odd, 'not there')} in it and {ours.get(odd, 'not there')} here "
-                "(dtype, shape)"
-            )
-        leaves = [
-            plain[name].view(array.dtype).reshape(array.shape) for name, array in arrays.items()
-        ]
-        return unflatten(flatten(template)[1], leaves), kept["about"]
+        return _restored(path, *_read(Path(path)), template)
 
     def newest(self, template: Any) -> tuple[Any, dict[str, Any]] | None:
         """What the newest readable checkpoint holds; None where there is no checkpoint.
@@ -123,7 +108,7 @@ class Checkpoints:
         files = self.files()
         for path in files:
             try:
-                _read(path)
+                found = _read(path)
             except DataError as error:
                 if path == files[-1]:
                     raise
@@ -131,7 +116,7 @@ class Checkpoints:
                     f"{error}\n  Going on from the one before it.", CheckpointWarning, stacklevel=3
                 )
             else:
-                return self.load(path, template)
+                return _restored(path, *found, template)
         return None
 
     def tidy(self) -> None:
@@ -139,6 +124,25 @@ class Checkpoints:
         for path in Path(self.folder).glob(".step-*.safetensors.*"):
             with contextlib.suppress(OSError):
                 path.unlink()
+
+
+def _restored(
+    path: str | Path, text: str, plain: dict[str, np.ndarray], template: Any
+) -> tuple[Any, dict[str, Any]]:
+    """What `_read` found, in the form of `template`."""
+    kept = json.loads(text)
+    arrays = _named(template)
+    forms = json.loads(json.dumps(_forms(arrays)))
+    if forms != kept["arrays"]:
+        theirs, ours = kept["arrays"], forms
+        odd = next(n for n in [*theirs, *ours] if theirs.get(n) != ours.get(n))
+        raise DataError(
+            f"{path} belongs to another model or optimiser: {odd!r} is "
+            f"{theirs.get(odd, 'not there')} in it and {ours.get(odd, 'not there')} here "
+            "(dtype, shape)"
+        )
+    leaves = [plain[name].view(array.dtype).reshape(array.shape) for name, array in arrays.items()]
+    return unflatten(flatten(template)[1], leaves), kept["about"]
 
 
 def _named(tree: Any) -> dict[str, np.ndarray]:
