@@ -2,8 +2,9 @@
 
 One file an entry, named by the key, which is a digest of all that the code depends on. A file is
 written beside its place and then renamed: whole or not there. It is believed only if its header
-and checksum hold, so nothing on the disk can do more harm than a recompilation. Whatever the disk
-refuses (read-only, full, missing) costs only the cache: `cache_info` says what it was.
+and checksum hold, so damage costs no more than a recompilation; and only if nobody but the user
+and root can have written it, as what stands in it will run. Whatever the disk refuses (read-only,
+full, missing) costs only the cache: `cache_info` says what it was.
 """
 
 from __future__ import annotations
@@ -95,8 +96,12 @@ def read(key: bytes) -> bytes | None:
         return None
     try:
         with (folder / (key.hex() + _SUFFIX)).open("rb") as file:
+            status = os.fstat(file.fileno())
+            if not _is_ours(status):
+                _STATE.problem = f"{file.name}: another user may have written it, so it is not run"
+                return None
             content = file.read()
-            if time.time() - os.fstat(file.fileno()).st_mtime > _HOUR:
+            if time.time() - status.st_mtime > _HOUR:
                 _touch(file.fileno(), file.name)
     except FileNotFoundError:
         return None
@@ -105,6 +110,13 @@ def read(key: bytes) -> bytes | None:
         return None
     code = content[_HEADER.size :]
     return code if content[: _HEADER.size] == _header(key, code) else None
+
+
+def _is_ours(status: os.stat_result) -> bool:
+    """Whether only this user and root can have written a file (where files have owners)."""
+    if not hasattr(os, "geteuid"):
+        return True
+    return status.st_uid in (os.geteuid(), 0) and not status.st_mode & 0o022
 
 
 def _touch(number: int, name: str) -> None:
