@@ -217,7 +217,8 @@ def any_layout(case: Case) -> None:
     expected = call(*other)
     pairs = zip(flatten(call(*variables))[0], flatten(expected)[0], strict=True)
     if not all(np.allclose(a, b, rtol=1e-9, atol=1e-12, equal_nan=True) for a, b in pairs):
-        return  # it asks for the memory order: order="A" or "K"
+        assert case.op == "reshape", case.id  # which may ask for the memory's order: "A", "K"
+        return
     out, _ = tw.vjp(call, *other)
     for a, b in zip(flatten(expected)[0], flatten(out)[0], strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-13)

@@ -18,7 +18,14 @@ from thalweg.errors import (
     TracingError,
     UserError,
 )
-from thalweg.generative import GAN, Coverage, fit_gan, mode_coverage, ring_of_gaussians
+from thalweg.generative import (
+    GAN,
+    Coverage,
+    fit_gan,
+    gan_fit,
+    mode_coverage,
+    ring_of_gaussians,
+)
 from thalweg.nn import MLP, Affine
 from thalweg.tree import tree_map
 
@@ -122,9 +129,14 @@ def test_the_same_seed_gives_the_same_run(objective):
     tree_map(np.testing.assert_array_equal, gan, before)  # it was copied
 
 
-def test_one_record_whatever_the_schedule():
+def test_one_record_whatever_the_schedule(monkeypatch):
     """The noise varies from step to step; what is compiled does not."""
-    seen = []
+    seen, compiled = [], []
+
+    def compiling(**options):
+        return lambda f: compiled.append(tw.compile(f, **options)) or compiled[-1]
+
+    monkeypatch.setattr(gan_fit, "compile", compiling)
 
     def noise(step):
         seen.append(step)
@@ -133,6 +145,7 @@ def test_one_record_whatever_the_schedule():
     found = fit_gan(small(), X, steps=5, batch_size=4, noise=noise, every=2)
     assert seen == list(range(5))
     assert found.steps == 5
+    assert [len(step.records) for step in compiled] == [1, 1]
 
 
 def test_ctrl_c_makes_the_step_whole():

@@ -35,8 +35,6 @@ class Case:
         Also tried with complex operands.
     tolerance : float
         Relative error allowed against differences; more than 1e-6 needs a `reason`.
-    forward_only_smooth : bool
-        Special values (0-d, inf, nan, −0.0, denormals) are tried on elementwise cases.
     batched : bool
         Whether it can be done for many examples at once: not where a shape on the way depends on
         the values.
