@@ -14,12 +14,18 @@ os.environ.setdefault(
 )
 
 import pytest
+from hypothesis import settings
 
 from tests import explorer_browser
 from tests.explorer_pages import traces
 from thalweg.execute.native import jit
 
 jit.VERIFY = True
+
+# The same examples in each run; `--hypothesis-profile=search` looks for others.
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.register_profile("search", deadline=None)
+settings.load_profile("repeatable")
 
 #: Tests of what stands beside the package, where only the tests have been copied.
 collect_ignore = (

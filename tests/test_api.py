@@ -211,10 +211,7 @@ def test_no_confusion_of_perturbations():
         for inner in (tw.grad, forward):
             assert outer(lambda x, d=inner: x * d(lambda y: x + y)(1.0))(1.0) == 1.0
             assert outer(lambda x, d=inner: x * d(lambda y: x * y)(2.0))(3.0) == 6.0
-            assert (
-                outer(lambda x, d=inner: d(lambda y: d(lambda z: x * y * z)(y))(x))(2.0)
-                == 1.0 + 0 * 4
-            )
+            assert outer(lambda x, d=inner: d(lambda y: d(lambda z: x * y * z)(y))(x))(2.0) == 1.0
 
 
 def test_orders_and_mixtures():

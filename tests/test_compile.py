@@ -132,15 +132,9 @@ def test_first_and_later_calls_give_what_the_function_gives(name, compiling):
     wanted = f(*copy.deepcopy(args))
     if name == "input_back":  # what comes in goes out as a copy
         wanted = copy.deepcopy(wanted)
-    if "python" in name or name == "tree":
-        wanted = f(*_as_numpy(args)) if name == "python_float" else wanted
     for _ in range(3):
         assert_same(compiled(*copy.deepcopy(args)), wanted, rtol)
     assert len(compiled.records) == 1
-
-
-def _as_numpy(args):
-    return tuple(np.float64(x) if type(x) is float else x for x in args)
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")

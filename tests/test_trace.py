@@ -6,7 +6,6 @@ import json
 import re
 import shutil
 import subprocess
-import time
 import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
 from typing import Any
@@ -441,12 +440,10 @@ def test_ten_thousand_nodes():
             s = np.sin(s) + x
         return np.sum(s)
 
-    start = time.perf_counter()
     t = tw.trace(f, np.ones(3))
     assert len(t) == 10_002
     assert len(str(t).splitlines()) < 500
     assert "… 9802 nodes …" in str(t)
     for text in (t.to_text(limit=None), t.to_latex(), t.to_dot(), json.dumps(t.to_dict())):
         assert len(text) > 100_000
-    assert time.perf_counter() - start < 30
     assert [n.label for n in t.all("s")[:3]] == ["s", "s.2", "s.3"]
