@@ -130,6 +130,14 @@ def test_each_row_once_an_epoch_in_an_order_of_its_own():
         ({"patience": 2}, "need validation"),
         ({"resume": True}, "needs checkpoint"),
         ({"validation": (X, Y), "metrics": {"loss": loss}}, "cannot be named"),
+        ({"validation": (X, Y), "metrics": {1: loss}}, "name must be a str, got 1"),
+        ({"f": lambda p, x, y: (loss(p, x, y), {1: 0.5})}, "name must be a str, got 1"),
+        ({"f": None}, "loss must be a function of a model and .* got None"),
+        ({"validation": (X, Y), "validation_loss": 0}, "the validation loss must be a function"),
+        ({"data": [X, Y]}, r"missing .* 'y'\.\n  A batch of data has 1 array: .* a tuple, as"),
+        ({"data": (X, Y, Y)}, r"loss loss\(p, x, y\) .* too many"),
+        ({"validation": X}, r"validation loss loss\(p, x, y\) .*\n.* validation has 1 array\."),
+        ({"validation": (X, Y), "metrics": {"m": lambda p: 1.0}}, "the metric 'm' .* too many"),
     ],
 )
 def test_what_cannot_be_used_is_refused(options, message):
@@ -180,6 +188,29 @@ def test_a_callback_sees_each_epoch_and_can_end_it():
 
     assert run(callbacks=[callback]).stopped
     assert seen == [(1, 5, 1), (2, 10, 2)]
+    assert run(callbacks=[lambda epoch: np.float64(epoch.history["loss"][-1]) < 100]).epochs == 1
+    assert run(callbacks=[lambda epoch: "no"]).epochs == 4
+
+
+@pytest.mark.parametrize("width", [8, 4000])
+def test_a_callback_sees_the_model_of_its_epoch(width):
+    """Small models are written in place, large ones beside the old one."""
+    model, seen = {"W": np.ones((4, width)) / 9, "v": np.zeros(width)}, []
+    run(model=model, callbacks=[lambda epoch: seen.append({**epoch.model})], epochs=1)
+    assert same(seen[0], run(model=model, epochs=1).model)
+    assert not same(seen[0], model)
+
+
+def test_an_optimiser_of_ones_own_keeps_its_form():
+    class Growing(tw.optim.base.Updating):
+        def init(self, params):
+            return {}
+
+        def update(self, state, grads, params):
+            return {"seen": grads}, params
+
+    with pytest.raises(tw.errors.TreeError, match="next state must have the form of the last"):
+        run(optimiser=Growing())
 
 
 def test_a_nan_names_its_producer_and_keeps_the_weights():
@@ -224,6 +255,16 @@ def test_ctrl_c_ends_it_with_everything_kept(tmp_path):
     resumed, whole = run(Again(), checkpoint=tmp_path, resume=True), run(Again())
     assert same(resumed.model, whole.model)
     assert resumed.history == whole.history
+
+
+def test_a_process_that_ignores_ctrl_c_goes_on():
+    """A job that a script puts into the background ignores it."""
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        found = run(callbacks=[lambda epoch: os.kill(os.getpid(), signal.SIGINT)])
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    assert (found.epochs, found.interrupted) == (4, False)
 
 
 def test_progress_goes_to_stderr_and_only_if_asked(capsys):
@@ -271,6 +312,40 @@ def test_a_new_run_does_not_mix_with_an_old_one(tmp_path):
         run(checkpoint=tmp_path, resume=True, optimiser=tw.optim.SGD(0.1))
     with pytest.raises(tw.errors.DataError, match="another model"):
         run(checkpoint=tmp_path, resume=True, model={**start(), "v": np.zeros(8, np.float32)})
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_the_training(tmp_path):
+    pytest.importorskip("safetensors")
+    (tmp_path / "file").write_text("")
+
+    def counted(p, x, y):
+        pytest.fail("it has trained")
+
+    with pytest.raises(tw.errors.DataError, match=r"cannot make the folder .*file"):
+        run(f=counted, checkpoint=tmp_path / "file")
+
+
+def test_a_run_that_was_flat_goes_on_with_more_patience(tmp_path):
+    pytest.importorskip("safetensors")
+    rng = np.random.default_rng(1)
+    options = {"data": (X, rng.normal(size=70)), "validation": (X, rng.normal(size=70)),
+               "epochs": 30, "optimiser": tw.optim.Adam(0.05)}  # fmt: skip
+    first = run(**options, patience=3, checkpoint=tmp_path)
+    assert first.stopped
+    assert run(**options, patience=3, checkpoint=tmp_path, resume=True).epochs == first.epochs
+    again = run(**options, patience=99, checkpoint=tmp_path, resume="changed")
+    assert (again.epochs, again.stopped) == (30, False)
+    with pytest.raises(tw.errors.DataError, match="a run with validation"):
+        run(options["data"], epochs=40, optimiser=options["optimiser"], checkpoint=tmp_path,
+            resume=True)  # fmt: skip
+
+
+def test_what_was_just_written_stays_whatever_else_is_there(tmp_path):
+    pytest.importorskip("safetensors")
+    for step in (20, 30):
+        (tmp_path / f"step-{step:010d}.safetensors").write_bytes(b"damaged")
+    path = Checkpoints(tmp_path, keep=1).save(10, start(), {})
+    assert Checkpoints(tmp_path).files() == [path]
 
 
 def test_every_damage_is_noticed_and_the_one_before_is_used(tmp_path):

@@ -69,6 +69,16 @@ class Source:
         return None if self._arrays is None else len(self._arrays[0])
 
     @property
+    def arrays(self) -> int | None:
+        """Arrays of a batch, where that is known beforehand."""
+        if self._arrays is not None:
+            return len(self._arrays)
+        if isinstance(self._data, list) and self._data:
+            first = self._data[0]
+            return len(first) if isinstance(first, tuple) else 1
+        return None
+
+    @property
     def steps(self) -> int | None:
         """Batches of an epoch, where that is known."""
         return None if self.rows is None else -(-self.rows // self._size)

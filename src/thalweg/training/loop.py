@@ -28,12 +28,14 @@ from thalweg.training.step import (
     Options,
     answer,
     check,
+    fits,
     measures_of,
+    on_leaves,
     step,
     valuation,
 )
 from thalweg.training.store import Checkpoints
-from thalweg.tree import tree_map, unflatten
+from thalweg.tree import flatten, tree_map, unflatten
 
 __all__ = ["fit", "interrupts"]
 
@@ -142,13 +144,18 @@ def fit(
         raise DataError(f"resume must be True, False or 'changed', got {resume!r}")
     if resume and checkpoint is None:
         raise DataError("resume=True needs checkpoint=…, the folder to go on from")
-    measures = {VALIDATION: validation_loss or loss}
+    measures = {VALIDATION: loss if validation_loss is None else validation_loss}
     measures |= measures_of(metrics, TRAIN, VALIDATION)
     called = tuple(callbacks) if isinstance(callbacks, Iterable) else ()
     if not (isinstance(callbacks, Iterable) and all(map(callable, called))):
         raise DataError(f"callbacks must be a list of functions, got {callbacks!r}")
     source = Source(data, batch_size, seed if shuffle else None, "data")
     held = None if validation is None else Source(validation, batch_size, None, "validation")
+    fits(loss, source, "loss")
+    if held is not None:
+        for name, measure in measures.items():
+            what = "the validation loss" if name == VALIDATION else f"the metric {name!r}"
+            fits(measure, held, what)
     run = _Run(model, loss, rule, source, held, measures if held else {}, patience, seed)
     run.settings = {
         "batch_size": int(batch_size),  # plain numbers, which JSON knows
@@ -189,6 +196,7 @@ class _Run:
         self.result.history = History({name: [] for name in (TRAIN, *measures)})
         self.settings: dict[str, Any] = {}
         self._state = rule.init(self.result.model)
+        self._forms = tuple(flatten(tree)[1] for tree in (self._state, self.result.model))
         self._loss, self._source, self._held = loss, source, held
         self._patience = patience
         self._store: Checkpoints | None = None
@@ -198,7 +206,8 @@ class _Run:
         self._rows = 0
         self._options = Options(loss, seed)
         small = sum(leaf.nbytes for leaf in leaves) <= _SMALL
-        self._step = compile(step(loss, rule), inplace=(0, 1) if small else ())
+        made = on_leaves(step(loss, rule), *self._forms)
+        self._step = compile(made, inplace=(0, 1) if small else ())
         self._measures = {
             name: (compile(valuation(measure)), Options(measure, seed))
             for name, measure in measures.items()
@@ -207,7 +216,7 @@ class _Run:
     def open(self, store: Checkpoints, resume: bool | str) -> None:
         """Use a folder of checkpoints, and go on from the newest one if asked to."""
         self._store = store
-        store.tidy()
+        store.prepare()
         if store.files() and not resume:
             raise DataError(
                 f"{store.folder} has checkpoints of an earlier run.\n"
@@ -227,10 +236,16 @@ class _Run:
                 f"the checkpoints in {store.folder} are of a run with other settings:{told}\n"
                 "  Go on with these settings by resume='changed', or choose another folder."
             )
-        if missing := set(self.result.history) - set(about["history"]):
+        there, here = about["history"].keys(), self.result.history.keys()
+        if missing := here - there:
             raise DataError(
-                f"the checkpoints in {store.folder} have no {sorted(missing)[0]!r} in their "
-                f"history: they have {sorted(about['history'])}"
+                f"the checkpoints in {store.folder} have no {min(missing)!r} in their "
+                f"history: they have {sorted(there)}"
+            )
+        if VALIDATION in there - here:
+            raise DataError(
+                f"the checkpoints in {store.folder} are of a run with validation=…, which this "
+                "one has not"
             )
         self.result.model, self.result.best, self._state = (
             tree_map(np.array, tree[name]) for name in ("model", "best", "state")
@@ -238,6 +253,8 @@ class _Run:
         self.result.history = History({name: list(line) for name, line in about["history"].items()})
         for name in ("best_epoch", "epochs", "steps", "stopped"):
             setattr(self.result, name, about[name])
+        if resume == "changed":  # what ended it may be what was changed
+            self.result.stopped = self._is_flat()
         if set(odd) <= {"optimiser"}:  # other batches: the epoch under way begins anew
             self._batch, self._sums, self._rows = about["batch"], about["sums"], about["rows"]
 
@@ -258,7 +275,7 @@ class _Run:
             self._end_of_epoch()
             now = Epoch(result.epochs, result.steps, result.model, result.history)
             answers = [callback(now) for callback in callbacks]
-            result.stopped = self._is_flat() or any(answer is True for answer in answers)
+            result.stopped = self._is_flat() or any(map(_is_true, answers))
             self._save()
 
     def _pass(self, bar: Bar, asked: threading.Event) -> bool:
@@ -266,19 +283,27 @@ class _Run:
         result, step, options, sums = self.result, self._step, self._options, self._sums
         every = self._store.every if self._store else None
         given: dict[str, Any] = {}
-        state, params, shown, snapshots = self._state, result.model, bar.shown, self.snapshots
+        shown, snapshots = bar.shown, self.snapshots
+        state, params = (tuple(flatten(tree)[0]) for tree in (self._state, result.model))
+
+        def settle() -> None:
+            """The trees of what the last step gave: they are looked at less often than made."""
+            self._state, result.model = map(unflatten, self._forms, (state, params))
+
         for rows, batch in self._source.epoch(result.epochs, self._batch):
             if asked.is_set():
+                settle()
                 return False
             if options.names:
                 given = options(result.steps)
             if snapshots is not None and snapshots.wants(result.steps):
+                settle()
                 snapshots.save(result.steps, self._traced(batch, given))
             state, params, value, metrics, fine = step(state, params, given, *batch)
             loss = float(value)
             if not fine:
+                settle()
                 raise self._failed(loss, batch, given)
-            self._state, result.model = state, params
             sums[TRAIN] += loss * rows
             if metrics:
                 for name, metric in metrics.items():
@@ -290,7 +315,9 @@ class _Run:
                 numbers = {TRAIN: loss, **metrics}
                 bar.step(result.epochs, self._batch, result.steps, numbers)
             if every and result.steps % every == 0:
+                settle()
                 self._save()
+        settle()
         return True
 
     def _end_of_epoch(self) -> None:
@@ -391,14 +418,21 @@ def _described(rule: Any) -> str:
     return repr(rule)
 
 
+def _is_true(answer: Any) -> bool:
+    """Whether a callback said True: Python's or NumPy's."""
+    return isinstance(answer, (bool, np.bool_)) and bool(answer)
+
+
 @contextlib.contextmanager
 def interrupts() -> Iterator[threading.Event]:
     """An event that Ctrl-C sets, so that a step is made whole; a second Ctrl-C is an error.
 
-    Signals reach the main thread only: elsewhere the event is never set.
+    Signals reach the main thread only: elsewhere the event is never set. Where the process ignores
+    Ctrl-C (a background job), or a handler that is not Python's has it, it stays so.
     """
     asked = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
+    here = threading.current_thread() is threading.main_thread()
+    if not here or signal.getsignal(signal.SIGINT) in (signal.SIG_IGN, None):
         yield asked
         return
 

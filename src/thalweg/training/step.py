@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from thalweg.api import value_and_grad
-from thalweg.errors import DataError
+from thalweg.errors import DataError, TreeError
 from thalweg.optim.base import Updating, match
 from thalweg.random import key as make_key
-from thalweg.tree import flatten, learned
+from thalweg.training.batches import Source
+from thalweg.tree import Structure, flatten, learned, unflatten
 
 __all__ = [
     "MODEL",
@@ -22,7 +23,9 @@ __all__ = [
     "answer",
     "check",
     "counted",
+    "fits",
     "measures_of",
+    "on_leaves",
     "step",
     "valuation",
 ]
@@ -80,9 +83,55 @@ def measures_of(metrics: Any, *taken: str) -> dict[str, Callable[..., Any]]:
         raise DataError(
             f"metrics must be a dict of functions, as {{'error': function}}, got {metrics!r}"
         )
+    if odd := [name for name in metrics if not isinstance(name, str)]:
+        raise DataError(f"a metric's name must be a str, got {odd[0]!r}")
     if twice := sorted(metrics.keys() & set(taken)):
         raise DataError(f"a metric cannot be named {twice[0]!r}: the history has it already")
     return dict(metrics)
+
+
+def fits(function: Any, source: Source, what: str) -> None:
+    """Refuse what is no function of a model and a batch, as far as that can be told beforehand.
+
+    Raises
+    ------
+    DataError
+        With what it takes.
+    """
+    if not callable(function):
+        raise DataError(
+            f"{what} must be a function of a model and the arrays of a batch, got {function!r}"
+        )
+    signature, arrays = _signature(function), source.arrays
+    if signature is None or arrays is None:
+        return
+    try:
+        signature.bind(None, *[None] * arrays, **dict.fromkeys(_asked(signature)))
+    except TypeError as error:
+        told = f"{arrays} array{'' if arrays == 1 else 's'}"
+        if source.rows is None:
+            told += ": a list is one of batches; arrays of all rows are a tuple, as (x, y)"
+        raise DataError(
+            f"{what} {_name(function)}{signature} is called with the model and the arrays of a "
+            f"batch: {error}.\n  A batch of {source.what} has {told}."
+        ) from None
+
+
+def _name(function: Any) -> str:
+    return str(getattr(function, "__qualname__", type(function).__name__))
+
+
+def _signature(function: Callable[..., Any]) -> inspect.Signature | None:
+    try:
+        return inspect.signature(function)
+    except (TypeError, ValueError):  # a builtin: it takes nothing by keyword only
+        return None
+
+
+def _asked(signature: inspect.Signature) -> list[str]:
+    """What a loss asks for."""
+    parameters, only = signature.parameters, inspect.Parameter.KEYWORD_ONLY
+    return [name for name in _NAMES if name in parameters and parameters[name].kind is only]
 
 
 class Options:
@@ -97,15 +146,8 @@ class Options:
     """
 
     def __init__(self, function: Callable[..., Any], seed: int) -> None:
-        try:
-            parameters = dict(inspect.signature(function).parameters)
-        except (TypeError, ValueError):  # a builtin: it takes nothing by keyword only
-            parameters = {}
-        self.names = [
-            name
-            for name in _NAMES
-            if name in parameters and parameters[name].kind is inspect.Parameter.KEYWORD_ONLY
-        ]
+        signature = _signature(function)
+        self.names = [] if signature is None else _asked(signature)
         self._train = make_key((seed, 0))
         self._held = make_key((seed, 1))
 
@@ -144,6 +186,8 @@ def answer(result: Any) -> tuple[Any, dict[str, Any], Any]:
     value, metrics = result[0], dict(result[1])
     moved = metrics.pop(MODEL, None)
     for name, metric in metrics.items():
+        if not isinstance(name, str):
+            raise DataError(f"a metric's name must be a str, got {name!r}")
         if name in (TRAIN, VALIDATION):
             raise DataError(f"a metric cannot be named {name!r}")
         if np.shape(metric) != ():
@@ -180,6 +224,32 @@ def step(loss: Callable[..., Any], rule: Updating) -> Callable[..., Any]:
     return step
 
 
+def on_leaves(step: Callable[..., Any], state: Structure, params: Structure) -> Callable[..., Any]:
+    """`step` with tuples of leaves in place of the trees of state and parameters.
+
+    A compiled call makes tuples by itself, and dataclasses by way of Python, which takes longer
+    than a small step does.
+    """
+
+    def flat(begun: Any, before: Any, options: dict[str, Any], *batch: Any) -> Any:
+        trees = unflatten(state, begun), unflatten(params, before)
+        new_state, new_params, *others = step(*trees, options, *batch)
+        return (
+            _leaves(new_state, state, "the optimiser's next state"),
+            _leaves(new_params, params, "the optimiser's next parameters"),
+            *others,
+        )
+
+    return flat
+
+
+def _leaves(tree: Any, structure: Structure, what: str) -> tuple[Any, ...]:
+    leaves, own = flatten(tree)
+    if own != structure:
+        raise TreeError(f"{what} must have the form of the last\n  {structure!r}\ngot\n  {own!r}")
+    return tuple(leaves)
+
+
 def _nothing(value: Any, params: Any, grads: Any, state: Any) -> Any:
     """0 where every number is finite, else nan; a buffer may hold others, a mask of −inf, say.
 
@@ -208,9 +278,8 @@ def valuation(measure: Callable[..., Any]) -> Callable[..., Any]:
     def valuation(model: Any, options: dict[str, Any], *batch: Any) -> Any:
         value, metrics, _ = answer(measure(model, *batch, **options))
         if np.shape(value) != ():
-            name = getattr(measure, "__qualname__", type(measure).__name__)
             raise DataError(
-                f"a validation loss or a metric must be one number: {name} gave shape "
+                f"a validation loss or a metric must be one number: {_name(measure)} gave shape "
                 f"{np.shape(value)}. Reduce it, for example by np.mean."
             )
         return value, metrics

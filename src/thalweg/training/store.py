@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from thalweg.errors import CheckpointWarning, DataError
-from thalweg.files import make_folder, write_whole
+from thalweg.files import check_place, make_folder, write_whole
 from thalweg.optional import library
 from thalweg.training.step import counted
 from thalweg.tree import flatten, flatten_with_paths, unflatten
@@ -78,7 +78,7 @@ class Checkpoints:
         data = library("safetensors.numpy", _WHAT).save(plain, header)
         path = folder / f"step-{step:010d}.safetensors"
         write_whole(path, lambda file: file.write(data))
-        for old in self.files()[self.keep :]:
+        for old in [other for other in self.files() if other != path][self.keep - 1 :]:
             with contextlib.suppress(OSError):
                 old.unlink()
         return path
@@ -119,9 +119,17 @@ class Checkpoints:
                 return _restored(path, *found, template)
         return None
 
-    def tidy(self) -> None:
-        """Remove what a killed process left half-written."""
-        for path in Path(self.folder).glob(".step-*.safetensors.*"):
+    def prepare(self) -> None:
+        """Make the folder, and remove what a killed process left half-written.
+
+        Raises
+        ------
+        DataError
+            If it cannot be written to: told before the training rather than after an epoch of it.
+        """
+        folder = make_folder(self.folder)
+        check_place(folder / "step-.safetensors")
+        for path in folder.glob(".step-*.safetensors.*"):
             with contextlib.suppress(OSError):
                 path.unlink()
 
