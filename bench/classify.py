@@ -112,12 +112,16 @@ def _run(plan: _Plan, epochs: int, seed: int, progress: bool | None) -> dict[str
 def main() -> None:
     """Train, measure, tell."""
     parser = argparse.ArgumentParser(prog="python -m bench.classify", description=__doc__)
-    parser.add_argument("nets", nargs="*", choices=[*_PLANS, []], help="default: both")
+    parser.add_argument(
+        "nets", nargs="*", metavar="NET", help=f"{', '.join(_PLANS)}; default: both"
+    )
     parser.add_argument("--epochs", type=int, help="in place of the planned number")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--progress", action="store_true", default=None)
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     args = parser.parse_args()
+    if unknown := [name for name in args.nets if name not in _PLANS]:
+        parser.error(f"no net is called {unknown[0]!r}: there are {', '.join(_PLANS)}")
     figures: dict[str, Any] = {"machine": machine(), "seed": args.seed}
     for name in args.nets or _PLANS:
         plan = _PLANS[name]

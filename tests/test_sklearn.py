@@ -166,30 +166,6 @@ def test_class_weight_is_a_sample_weight():
     np.testing.assert_allclose(by_class.predict_proba(X), by_row.predict_proba(X), rtol=1e-9)
 
 
-def test_partial_fit_on_the_same_rows_is_fit():
-    X, y = load_iris(return_X_y=True)
-    options = {"shuffle": False, "batch_size": 40, "random_state": 0}
-    whole = quiet(NetClassifier((8,), max_iter=4, **options), X, y)
-    parts = NetClassifier((8,), **options)
-    for _ in range(4):
-        parts.partial_fit(X, y, classes=[0, 1, 2])
-    for a, b in zip(weights(whole), weights(parts), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
-    np.testing.assert_allclose(parts.loss_curve_, whole.loss_curve_, rtol=1e-9)
-    assert parts.n_iter_ == whole.n_iter_ == 4
-
-
-def test_a_warm_start_goes_on():
-    X, y = curve()
-    options = {"solver": tw.optim.SGD(0.1), "shuffle": False, "random_state": 0}
-    whole = quiet(NetRegressor((8,), max_iter=6, **options), X, y)
-    warm = NetRegressor((8,), max_iter=3, warm_start=True, **options)
-    quiet(quiet(warm, X, y), X, y)
-    np.testing.assert_allclose(warm.predict(X), whole.predict(X), rtol=1e-9)
-    cold = quiet(warm.set_params(warm_start=False), X, y)
-    assert not np.allclose(cold.predict(X), whole.predict(X))
-
-
 @pytest.mark.parametrize(
     "head", ["gaussian", "squared_error", "laplace", "student", "mixture", "multivariate"]
 )
@@ -370,46 +346,6 @@ def test_mistakes_with_classes():
         warm.fit(X, y)
 
 
-@pytest.mark.parametrize(
-    ("net", "other"),
-    [
-        (NetClassifier((4,)), {"hidden_layer_sizes": (5,)}),
-        (NetRegressor((4,)), {"activation": "tanh"}),
-        (MADEDensity(hidden_layer_sizes=(4,)), {"head": "laplace"}),
-        (MADEDensity(hidden_layer_sizes=(4,)), {"orders": 2}),
-        (VAETransformer(1, hidden_layer_sizes=(4,)), {"n_components": 2}),
-        (VAETransformer(1, hidden_layer_sizes=(4,)), {"head": "bernoulli"}),
-    ],
-)
-def test_a_net_that_is_there_does_not_follow_other_sizes(net, other):
-    X, y = np.random.default_rng(0).random((20, 2)), np.arange(20) % 2
-    net = clone(net).set_params(max_iter=1, warm_start=True)
-    quiet(quiet(net, X, y).set_params(hidden_layer_sizes=[4]), X, y)  # the same, said otherwise
-    net.set_params(**other)
-    (name,) = other
-    with pytest.raises(ValueError, match=f"{name}=.*the earlier fit had"):
-        net.fit(X, y)
-    with pytest.raises(ValueError, match=f"{name}=.*the earlier fit had"):
-        net.partial_fit(X, y)
-    quiet(net.set_params(warm_start=False), X, y)
-
-
-def test_warm_starts_and_passes_go_on_with_what_is_there():
-    X, y = curve()
-    net = quiet(NetRegressor((4,), warm_start=True, max_iter=1), X, y)
-    with pytest.raises(ValueError, match=f"X has 1 features, the earlier fit had {X.shape[1]}"):
-        net.fit(X[:, :1], y)
-    net = quiet(NetRegressor((4,), warm_start=True, max_iter=1), X, y).set_params(head="mixture")
-    with pytest.raises(ValueError, match="head='mixture': the earlier fit had Gaussian"):
-        net.fit(X, y)
-    net = quiet(NetRegressor((4,), max_iter=1), X, y)
-    means = net.predict(X)
-    np.testing.assert_array_equal(net.set_params(head="squared_error").predict(X), means)
-    net = NetRegressor((4,)).partial_fit(X, y).set_params(head="laplace")
-    with pytest.raises(ValueError, match="head='laplace'"):
-        net.partial_fit(X, y)
-
-
 def test_a_row_of_weight_0_is_not_calibrated_with():
     X, y = curve()
     weights = np.r_[np.zeros(len(X) // 2), np.ones(len(X) - len(X) // 2)]
@@ -430,6 +366,8 @@ def test_mistakes_with_rows():
         NetRegressor().fit(X, y, -np.ones(len(X)))
     with pytest.raises(ValueError, match=r"non-zero|every weight is 0"):
         NetRegressor().fit(X, y, np.zeros(len(X)))
+    with pytest.raises(ValueError, match="sum of the weights is beyond float64"):
+        NetRegressor().fit(X, y, np.full(len(X), 1e308))
     with pytest.raises(ValueError, match="too few samples"):
         NetRegressor(early_stopping=True).fit(X[:3], y[:3])
     net = quiet(NetRegressor((4,), max_iter=1), X, y)

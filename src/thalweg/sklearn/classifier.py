@@ -13,6 +13,7 @@ from sklearn.utils.validation import column_or_1d
 
 from thalweg.heads import Bernoulli, BernoulliDistribution, Categorical, CategoricalDistribution
 from thalweg.sklearn.network import Network
+from thalweg.sklearn.trained import all_or_nothing
 
 __all__ = ["NetClassifier"]
 
@@ -73,8 +74,10 @@ class NetClassifier(ClassifierMixin, Network):  # type: ignore[misc]
     n_iter_ : int
         Epochs (iterations) of the last fit.
     loss_ : float
-    loss_curve_, validation_curve_ : list of float
-        One number an epoch.
+    loss_curve_ : list of float
+        One number an epoch; L-BFGS has none.
+    validation_curve_ : list of float
+        The same of the rows that `early_stopping` holds out; without it there is none.
 
     Examples
     --------
@@ -131,6 +134,7 @@ class NetClassifier(ClassifierMixin, Network):  # type: ignore[misc]
         self.random_state = random_state
         self.verbose = verbose
 
+    @all_or_nothing
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> NetClassifier:
         """Train.
 
@@ -155,6 +159,7 @@ class NetClassifier(ClassifierMixin, Network):  # type: ignore[misc]
         self._fit(X, self._set_classes(y), sample_weight)
         return self
 
+    @all_or_nothing
     def partial_fit(
         self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None
     ) -> NetClassifier:

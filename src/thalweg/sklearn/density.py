@@ -16,7 +16,7 @@ from thalweg.sklearn.compat import validate_data
 from thalweg.sklearn.generative import Generative
 from thalweg.sklearn.rows import Scaling, evenly, weights_of
 from thalweg.sklearn.settings import at_least, widths
-from thalweg.sklearn.trained import DTYPES
+from thalweg.sklearn.trained import DTYPES, all_or_nothing
 
 __all__ = ["MADEDensity"]
 
@@ -58,8 +58,10 @@ class MADEDensity(DensityMixin, Generative):  # type: ignore[misc]
     n_iter_ : int
         Epochs (iterations) of the last fit.
     loss_ : float
-    loss_curve_, validation_curve_ : list of float
-        One number an epoch, in standardised units.
+    loss_curve_ : list of float
+        One number an epoch, in standardised units; L-BFGS has none.
+    validation_curve_ : list of float
+        The same of the rows that `early_stopping` holds out; without it there is none.
 
     Examples
     --------
@@ -118,6 +120,7 @@ class MADEDensity(DensityMixin, Generative):  # type: ignore[misc]
         self.random_state = random_state
         self.verbose = verbose
 
+    @all_or_nothing
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> MADEDensity:
         """Train.
 
@@ -141,6 +144,7 @@ class MADEDensity(DensityMixin, Generative):  # type: ignore[misc]
         self._fit(validate_data(self, X, dtype=DTYPES), None, sample_weight)
         return self
 
+    @all_or_nothing
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> MADEDensity:
         """One pass over these rows; the first call's rows fix the standardisation.
 

@@ -25,6 +25,7 @@ from thalweg.heads.location_scale import LocationScaleHead
 from thalweg.sklearn.network import Network
 from thalweg.sklearn.rows import Scaling, evenly, holdout, weights_of
 from thalweg.sklearn.settings import fraction
+from thalweg.sklearn.trained import all_or_nothing
 
 __all__ = ["NetRegressor"]
 
@@ -80,8 +81,10 @@ class NetRegressor(RegressorMixin, Network):  # type: ignore[misc]
     n_iter_ : int
         Epochs (iterations) of the last fit.
     loss_ : float
-    loss_curve_, validation_curve_ : list of float
-        One number an epoch, in standardised units.
+    loss_curve_ : list of float
+        One number an epoch, in standardised units; L-BFGS has none.
+    validation_curve_ : list of float
+        The same of the rows that `early_stopping` holds out; without it there is none.
 
     Examples
     --------
@@ -142,6 +145,7 @@ class NetRegressor(RegressorMixin, Network):  # type: ignore[misc]
         self.random_state = random_state
         self.verbose = verbose
 
+    @all_or_nothing
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> NetRegressor:
         """Train.
 
@@ -177,6 +181,7 @@ class NetRegressor(RegressorMixin, Network):  # type: ignore[misc]
         self._calibration = self._dist(self._outputs(X[outside])), y[outside]
         return self
 
+    @all_or_nothing
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> NetRegressor:
         """One pass over these rows; the optimiser's state is kept between calls.
 

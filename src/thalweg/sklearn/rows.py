@@ -55,13 +55,15 @@ def weights_of(sample_weight: Any, x: np.ndarray) -> np.ndarray:
     Raises
     ------
     ValueError
-        If they do not fit the rows, are negative, or all 0.
+        If they do not fit the rows, are negative, all 0, or too large to be added.
     """
     w = _check_sample_weight(sample_weight, x, dtype=np.float64)
     if np.any(w < 0):
         raise ValueError("sample_weight: weights must not be negative")
     if not np.any(w):
         raise ValueError("sample_weight: every weight is 0, so no sample is left")
+    if np.max(w) > np.finfo(w.dtype).max / len(w):
+        raise ValueError("sample_weight: the sum of the weights is beyond float64; scale them")
     return w
 
 

@@ -8,7 +8,7 @@ import math
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -27,9 +27,11 @@ from thalweg.training.loop import fit
 from thalweg.training.results import Epoch
 from thalweg.training.step import Options, step
 
-__all__ = ["DTYPES", "Trained"]
+__all__ = ["DTYPES", "Trained", "all_or_nothing"]
 
 DTYPES = (np.float64, np.float32)
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 _SOLVERS = ("adam", "sgd", "lbfgs")
 _MOMENTUM = 0.9
 _BATCH = 64  # of batch_size="auto"
@@ -58,6 +60,26 @@ def _step(cost: Callable[..., Any], rule: Updating, alpha: float) -> Any:
     return compile(step(_penalised(cost, alpha), rule))
 
 
+def all_or_nothing(method: Callable[_P, _R]) -> Callable[_P, _R]:
+    """A method that leaves its estimator as it was where it fails or is interrupted.
+
+    Else classes or scaling of the new data would stand beside the net of the old.
+    """
+
+    @functools.wraps(method)
+    def guarded(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        attributes = vars(args[0])
+        before = dict(attributes)
+        try:
+            return method(*args, **kwargs)
+        except BaseException:
+            attributes.clear()
+            attributes.update(before)
+            raise
+
+    return guarded
+
+
 class _NoProgress:
     """A callback that ends training where the watched loss has stopped falling by `tol`."""
 
@@ -79,7 +101,7 @@ class Trained(BaseEstimator):  # type: ignore[misc]
     """An estimator that is trained: by mini-batches, or by L-BFGS on all rows.
 
     Its parameters are those of the subclasses that say so; training sets ``loss_``, ``n_iter_``,
-    ``loss_curve_`` and, with early stopping, ``validation_curve_``.
+    by epochs ``loss_curve_`` and, with early stopping, ``validation_curve_``.
     """
 
     solver: Any
@@ -154,13 +176,14 @@ class Trained(BaseEstimator):  # type: ignore[misc]
         columns = self._columns(X, y, w, not warm)
         seed = self._seed()
         net = self.net_ if warm else self._create(columns, w, seed)
+        self._forget("loss_curve_", "validation_curve_")
         data, held = (*columns, w), None
         if self.early_stopping:
             rng = np.random.default_rng(seed)
             parts = holdout(len(w), self.validation_fraction, rng, self._labels(columns))
             data, held = (tuple(column[part] for column in data) for part in parts)
         self.net_, self._net_form = self._train(net, data, held, seed), form
-        self._state = None
+        self._state: tuple[Any, int] | None = None  # of partial_fit: the optimiser's, and its steps
         return data if held is None else held
 
     def _partial(
@@ -177,9 +200,16 @@ class Trained(BaseEstimator):  # type: ignore[misc]
         columns = self._columns(X, y, w, first)
         seed = self._seed()
         net = self._create(columns, w, seed) if first else self.net_
+        self._forget("validation_curve_")
         self._pass(net, None if first else self._state, (*columns, w), seed)
         self._net_form = form
         return (*columns, w)
+
+    def _forget(self, *names: str) -> None:
+        """Drop what an earlier fit has set and this one may not."""
+        for name in names:
+            if hasattr(self, name):
+                delattr(self, name)
 
     def _checked_form(self, new: bool) -> dict[str, Any]:
         """`_form`, which must be that of the net that is there unless a new one is made."""
@@ -262,10 +292,10 @@ class Trained(BaseEstimator):  # type: ignore[misc]
         if found.interrupted:
             warnings.warn(
                 f"training was interrupted after {found.epochs} epochs; what was learned is kept",
-                stacklevel=4,
+                stacklevel=5,
             )
         elif not stop.stopped and self.learning_rate == "constant":
-            self._unfinished(f"the loss still fell after max_iter={self.max_iter} epochs", 5)
+            self._unfinished(f"the loss still fell after max_iter={self.max_iter} epochs", 6)
         return found.model if held is None else found.best
 
     def _minimise(self, net: Any, loss: Callable[..., Any], data: tuple[np.ndarray, ...]) -> Any:
@@ -276,7 +306,7 @@ class Trained(BaseEstimator):  # type: ignore[misc]
         self.n_iter_, self.loss_ = max(1, found.iterations), found.value
         if not found.converged:
             self._unfinished(
-                f"the gradient is {found.gradient_norm:.2g} after {self.n_iter_} iterations", 6
+                f"the gradient is {found.gradient_norm:.2g} after {self.n_iter_} iterations", 7
             )
         return found.params
 
@@ -293,12 +323,12 @@ class Trained(BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         NonFiniteError
-            If a loss or a gradient is; the estimator is as it was before this call.
+            If a loss or a gradient is.
         """
         rule, cost, alpha = self._rule(), self._cost(), float(self.alpha)
         move = _step(cost, rule, alpha)
         options = Options(_penalised(cost, alpha), seed)
-        state = rule.init(net) if state is None else state
+        state, made = (rule.init(net), 0) if state is None else state
         begun = hasattr(self, "net_")
         done = self.n_iter_ if begun else 0
         curve = getattr(self, "loss_curve_", []) if begun else []
@@ -306,15 +336,15 @@ class Trained(BaseEstimator):  # type: ignore[misc]
         source = Source(data, size, seed if self.shuffle else None, "X")
         total, rows = 0.0, 0
         for count, batch in source.epoch(done):
-            given = options(int(state.count))
+            given = options(made)
             state, net, value, _, fine = move(state, net, given, *batch)
             if not fine:
                 raise NonFiniteError(
                     f"partial_fit: the loss ({float(value)}) or a gradient is not finite; lower "
                     "the rate, or scale the data"
                 )
-            total, rows = total + float(value) * count, rows + count
-        self._state, self.net_ = state, net
+            total, rows, made = total + float(value) * count, rows + count, made + 1
+        self._state, self.net_ = (state, made), net
         self.loss_ = total / rows
         self.loss_curve_ = [*curve, self.loss_]
         self.n_iter_ = done + 1

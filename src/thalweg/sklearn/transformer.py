@@ -17,7 +17,7 @@ from thalweg.sklearn.compat import validate_data
 from thalweg.sklearn.generative import Generative
 from thalweg.sklearn.rows import Scaling
 from thalweg.sklearn.settings import activation_of, at_least, widths
-from thalweg.sklearn.trained import DTYPES
+from thalweg.sklearn.trained import DTYPES, all_or_nothing
 
 __all__ = ["VAETransformer"]
 
@@ -69,8 +69,10 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Generati
     n_iter_ : int
         Epochs of the last fit.
     loss_ : float
-    loss_curve_, validation_curve_ : list of float
+    loss_curve_ : list of float
         One number an epoch, in standardised units.
+    validation_curve_ : list of float
+        The same of the rows that `early_stopping` holds out; without it there is none.
 
     Examples
     --------
@@ -131,6 +133,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Generati
         self.random_state = random_state
         self.verbose = verbose
 
+    @all_or_nothing
     def fit(self, X: Any, y: Any = None) -> VAETransformer:
         """Train.
 
@@ -153,6 +156,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Generati
         self._fit(validate_data(self, X, dtype=DTYPES), None, None)
         return self
 
+    @all_or_nothing
     def partial_fit(self, X: Any, y: Any = None) -> VAETransformer:
         """One pass over these rows; the first call's rows fix the standardisation.
 
