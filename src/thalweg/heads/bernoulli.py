@@ -37,7 +37,10 @@ class BernoulliDistribution(Distribution):
         return expit(self.logits)
 
     def log_prob(self, x: Any) -> Any:
-        """x log p + (1 − x) log(1 − p); targets between 0 and 1 are probabilities themselves.
+        """x log p + (1 − x) log(1 − p), also where p is 0 or 1.
+
+        Targets between 0 and 1 are probabilities themselves: it is then the mean over bits that
+        are 1 with them, minus a cross-entropy.
 
         Raises
         ------
@@ -48,7 +51,10 @@ class BernoulliDistribution(Distribution):
         within((x < 0) | (x > 1), "BernoulliDistribution: targets are in [0, 1], not −1 or 2")
         x = x if x.dtype.kind == "f" else x.astype(self.logits.dtype)
         z = self.logits
-        return self._per_event(x * log_expit(z) + (1 - x) * log_expit(-z))
+        # An infinite logit costs nothing where its target agrees: 0 · inf is not asked for.
+        one = np.where(np.equal(x, 0), 0.0, log_expit(z))
+        zero = np.where(np.equal(x, 1), 0.0, log_expit(-z))
+        return self._per_event(x * one + (1 - x) * zero)
 
     @property
     def mean(self) -> Any:
@@ -58,7 +64,8 @@ class BernoulliDistribution(Distribution):
     @property
     def mode(self) -> Any:
         """1 where it is more probable than 0."""
-        return (self.logits > 0).astype(self.logits.dtype)
+        z = self.logits
+        return np.where(np.isnan(z), z, (z > 0).astype(z.dtype))
 
     @property
     def variance(self) -> Any:
@@ -67,16 +74,21 @@ class BernoulliDistribution(Distribution):
 
     def entropy(self) -> Any:
         """−p log p − (1 − p) log(1 − p)."""
-        z = self.logits
-        return self._per_event(-expit(z) * log_expit(z) - expit(-z) * log_expit(-z))
+        z, p, rest = self.logits, self.probability, expit(-self.logits)
+        one = np.where(np.equal(p, 0), 0.0, log_expit(z))
+        zero = np.where(np.equal(rest, 0), 0.0, log_expit(-z))
+        return self._per_event(-p * one - rest * zero)
 
     def cdf(self, x: Any) -> Any:
         """0 below 0, 1 − p below 1, then 1."""
         x = self._argument(x, "cdf")
-        return np.where(x < 0, 0.0, np.where(x < 1, expit(-self.logits), 1.0))
+        found = np.where(x < 0, 0.0, np.where(x < 1, expit(-self.logits), 1.0))
+        return np.where(np.isnan(x), np.nan, found)
 
     def _quantile(self, q: Any) -> Any:
-        return (q > expit(-self.logits)).astype(self.logits.dtype)
+        rest = expit(-self.logits)
+        found = (q > rest).astype(rest.dtype)
+        return np.where(np.isnan(q) | np.isnan(rest), np.nan, found)
 
     def _sample(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
         return (rng.random(shape) < in_shape(self.probability, shape)).astype(self.logits.dtype)

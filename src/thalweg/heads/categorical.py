@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from thalweg.array import Array
-from thalweg.errors import DtypeError, UserError
+from thalweg.errors import DtypeError, ShapeError, UserError
 from thalweg.heads.distribution import Distribution, in_shape, matching, within
 from thalweg.heads.head import Head
 from thalweg.scipy.special import log_softmax, softmax
@@ -80,10 +80,23 @@ class CategoricalDistribution(Distribution):
         return self._per_event(np.take_along_axis(logs, x[..., None], axis=-1)[..., 0])
 
     def cross_entropy(self, targets: Any) -> Any:
-        """−Σ t log p for one-hot or soft targets of shape batch + event + (K,)."""
-        shape = (*self._shape, self.n_classes)
-        t = matching(targets, shape, "CategoricalDistribution.cross_entropy")
-        return self._per_event(-np.sum(t * self.log_probabilities, axis=-1))
+        """−Σ t log p for one-hot or soft targets of shape batch + event + (K,).
+
+        Raises
+        ------
+        ShapeError
+            For any other shape.
+        UserError
+            For negative targets.
+        """
+        where, shape = "CategoricalDistribution.cross_entropy", (*self._shape, self.n_classes)
+        t = matching(targets, shape, where)
+        if t.ndim == 0:
+            raise ShapeError(f"{where}: targets are one weight a class, of shape {shape}; got one")
+        within(t < 0, f"{where}: targets are probabilities, not below 0")
+        # A class with logit −inf costs nothing where its target is 0: 0 · inf is not asked for.
+        logs = np.where(np.equal(t, 0), 0.0, self.log_probabilities)
+        return self._per_event(-np.sum(t * logs, axis=-1))
 
     @property
     def _numbers(self) -> Any:
@@ -113,12 +126,21 @@ class CategoricalDistribution(Distribution):
     def cdf(self, x: Any) -> Any:
         """Probability of a class number ≤ `x`."""
         x = self._argument(x, "cdf")
-        counted = self._numbers <= x[..., None]
-        return np.sum(np.where(counted, self.probabilities, 0.0), axis=-1)
+        at = np.equal(np.floor(x)[..., None], self._numbers[:-1])
+        inside = np.sum(np.where(at, self._cumulative, 0.0), axis=-1)
+        found = np.where(x >= self.n_classes - 1, 1.0, inside)
+        return np.where(np.isnan(x), np.nan, found)
+
+    @property
+    def _cumulative(self) -> Any:
+        """Probabilities of a class number ≤ k, for all but the last; rounding does not pass 1."""
+        return np.minimum(np.cumsum(self.probabilities, axis=-1)[..., :-1], 1.0)
 
     def _quantile(self, q: Any) -> Any:
-        below = np.cumsum(self.probabilities, axis=-1)[..., :-1] < q[..., None]
-        return np.sum(below, axis=-1)
+        within(np.isnan(q), "CategoricalDistribution.quantile: a level is NaN, and no class")
+        cumulative = self._cumulative
+        within(np.isnan(cumulative), "CategoricalDistribution.quantile: a logit is NaN")
+        return np.sum(cumulative < q[..., None], axis=-1)
 
     def _sample(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
         # The largest of log p + Gumbel noise is at a class with its probability.
@@ -173,4 +195,6 @@ class Categorical(Head):
         """Cross-entropy a row; `y` holds class numbers, or probabilities of every class."""
         y = y if isinstance(y, Array) else np.asarray(y)
         p = self(features)
-        return p.cross_entropy(y) if y.dtype.kind == "f" else p.nll(y)
+        # One-hot targets may be integers; in a batch their shape tells them from class numbers.
+        one_hot = p.batch_shape and y.shape == (*p.batch_shape, *self.event, self.n_classes)
+        return p.cross_entropy(y) if one_hot or y.dtype.kind == "f" else p.nll(y)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, fields
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,7 +13,16 @@ from thalweg.errors import DtypeError, ShapeError, TracingError, UserError
 from thalweg.random import generator
 from thalweg.tree import flatten, static
 
-__all__ = ["Distribution", "draws", "in_shape", "matching", "outside_of_traces", "within"]
+__all__ = [
+    "Distribution",
+    "draws",
+    "in_shape",
+    "matching",
+    "not_negative",
+    "outside_of_traces",
+    "real",
+    "within",
+]
 
 
 @dataclass(frozen=True)
@@ -32,6 +41,30 @@ class Distribution(ABC):
     _: KW_ONLY
     event_ndim: int = static(default=0)
     discrete: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        """Parameters become floating arrays; trees are built without it, so gradients may differ.
+
+        Raises
+        ------
+        DtypeError, ShapeError, UserError
+            For parameters that make no distribution. Of traced ones the shape is asked.
+        """
+        owner = type(self).__name__
+        for field in fields(self):
+            if not field.metadata.get("static"):
+                x = real(getattr(self, field.name), f"{owner}: {field.name}")
+                x = x if x.dtype.kind == "f" else x.astype(np.float64)
+                object.__setattr__(self, field.name, x)
+        self._check()
+
+    def _check(self) -> None:
+        """Raise if the parameters do not fit each other."""
+        if not 0 <= self.event_ndim <= len(self._shape):
+            raise ShapeError(
+                f"{type(self).__name__}: event_ndim={self.event_ndim}, but draws have shape "
+                f"{self._shape}"
+            )
 
     @property
     @abstractmethod
@@ -90,14 +123,15 @@ class Distribution(ABC):
         Parameters
         ----------
         q : float or array
-            Levels in [0, 1]. Of levels of shape S the result is S + batch + event.
+            Levels in [0, 1]. Of levels of shape S the result is S + batch + event. NaN gives NaN,
+            or an error where the values are integers.
 
         Raises
         ------
         UserError
             For levels outside [0, 1].
         """
-        q = np.asarray(q) if not isinstance(q, Array) else q
+        q = real(q, f"{type(self).__name__}.quantile")
         if np.any((q < 0) | (q > 1)):
             raise UserError("quantile: levels are probabilities, in [0, 1]")
         return self._quantile(np.reshape(q, q.shape + (1,) * len(self._shape)))
@@ -108,6 +142,7 @@ class Distribution(ABC):
 
     def interval(self, level: float) -> tuple[Any, Any]:
         """Ends of the central interval that holds a value with probability `level`."""
+        level = real(level, f"{type(self).__name__}.interval")
         return self.quantile((1 - level) / 2), self.quantile((1 + level) / 2)
 
     def sample(self, rng: np.random.Generator | int, n: int | None = None) -> np.ndarray[Any, Any]:
@@ -129,8 +164,13 @@ class Distribution(ABC):
         ------
         TracingError
             Where the parameters are traced: a NumPy generator would be asked once, at tracing.
+        UserError
+            For a discrete distribution with NaN in its parameters, which no draw could show.
         """
         outside_of_traces(self, "sample")
+        if self.discrete:
+            broken = any(np.any(np.isnan(leaf)) for leaf in flatten(self)[0])
+            within(broken, f"{type(self).__name__}.sample: a parameter is NaN")
         shape = self._shape if n is None else (draws(self, n), *self._shape)
         return self._sample(generator(rng), shape)
 
@@ -178,19 +218,44 @@ def outside_of_traces(owner: Any, what: str) -> None:
         )
 
 
+def real(x: Any, where: str) -> Any:
+    """`x` as an array, traced or not, of real numbers.
+
+    Raises
+    ------
+    DtypeError
+        For complex numbers, objects and text.
+    """
+    x = x if isinstance(x, (Array, np.ndarray, np.generic)) else np.asarray(x)
+    if x.dtype.kind not in "biuf":
+        raise DtypeError(f"{where}: real numbers are needed, got dtype {x.dtype}")
+    return x
+
+
+def not_negative(owner: Distribution, **values: Any) -> None:
+    """Refuse parameters below 0, unless they are traced: a scale below 0 gives a wrong `cdf`.
+
+    Raises
+    ------
+    UserError
+        With the name.
+    """
+    for name, x in values.items():
+        if not isinstance(x, Array):
+            within(x < 0, f"{type(owner).__name__}: {name} must be positive")
+
+
 def matching(x: Any, shape: tuple[int, ...], where: str) -> Any:
     """`x` as an array whose shape ends in `shape`, or is ().
 
     Raises
     ------
     DtypeError
-        For objects and text.
+        For complex numbers, objects and text.
     ShapeError
         For any other shape.
     """
-    x = x if isinstance(x, Array) else np.asarray(x)
-    if x.dtype.kind not in "biuf":
-        raise DtypeError(f"{where}: real numbers are needed, got dtype {x.dtype}")
+    x = real(x, where)
     if x.ndim == 0 or (x.shape[x.ndim - len(shape) :] == shape and x.ndim >= len(shape)):
         return x
     raise ShapeError(

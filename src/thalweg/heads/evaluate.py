@@ -27,9 +27,8 @@ from thalweg.heads.distribution import Distribution, within
 from thalweg.heads.gaussian import GaussianDistribution, MultivariateGaussianDistribution
 from thalweg.heads.laplace import LaplaceDistribution
 from thalweg.heads.mixture import MixtureDistribution
-from thalweg.heads.student import StudentTDistribution
+from thalweg.heads.student import StudentTDistribution, log_norm
 from thalweg.random import generator
-from thalweg.scipy.special import betaln
 
 __all__ = ["ReliabilityCurve", "brier", "coverage", "crps", "msll", "nll", "pit", "reliability"]
 
@@ -74,12 +73,14 @@ def _crps_student(p: StudentTDistribution, y: Any) -> Any:
     within(np.asarray(p.df <= 1), "crps: a t distribution with df ≤ 1 has no mean, so no CRPS")
     t, df = (y - p.loc) / p.scale, p.df
     density = np.exp(p._log_density(t))
-    constant = np.exp(betaln(0.5, df - 0.5) - 2 * betaln(0.5, 0.5 * df))
+    # B(½, df − ½) / B(½, df/2)²
+    constant = np.exp(log_norm(2 * df - 1) - 2 * log_norm(df)) * df / np.sqrt(2 * df - 1)
     spread = 2 * density * (df + t * t) / (df - 1) - 2 * np.sqrt(df) / (df - 1) * constant
     return p.scale * (t * (2 * p._cumulative(t) - 1) + spread)
 
 
 def _crps_bernoulli(p: BernoulliDistribution, y: Any) -> Any:
+    within((y < 0) | (y > 1) | ((y > 0) & (y < 1)), "crps: targets are bits, 0 or 1")
     return (p.probability - y) ** 2
 
 
@@ -143,15 +144,16 @@ def pit(p: Distribution, y: Any, rng: np.random.Generator | int | None = None) -
     if rng is None:
         raise UserError(f"pit: {type(p).__name__} is discrete, its PIT is randomised; give rng=")
     y = p._argument(y, "pit")
-    low, high = p.cdf(y - 1), p.cdf(y)
+    low, high = p.cdf(y - 1.0), p.cdf(y)  # 0 − 1 of unsigned integers is not −1
     return low + generator(rng).random(np.shape(high)) * (high - low)
 
 
 def coverage(p: Distribution, y: Any, level: float = 0.9) -> float:
-    """Share of targets inside of the central interval of this level, ends included."""
+    """Share of targets inside of the central interval of this level, ends included; nan for NaN."""
     y = p._argument(y, "coverage")
     low, high = p.interval(level)
-    return float(np.mean((low <= y) & (y <= high)))
+    broken = np.isnan(low) | np.isnan(high) | np.isnan(y)
+    return float(np.mean(np.where(broken, np.nan, (low <= y) & (y <= high))))
 
 
 def msll(p: Distribution, y: Any, train: Any) -> float:

@@ -10,6 +10,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from thalweg.api import detach
+from thalweg.array import Array
 from thalweg.errors import ShapeError, UserError
 from thalweg.heads.distribution import Distribution
 from thalweg.heads.head import scale_of
@@ -70,13 +71,22 @@ class MultivariateGaussianDistribution(Distribution):
     _: KW_ONLY
     event_ndim: int = static(default=1)
 
-    def __post_init__(self) -> None:
+    def _check(self) -> None:
         expected = (*np.shape(self.loc), *np.shape(self.loc)[-1:])
         if np.shape(self.cholesky) != expected:
             raise ShapeError(
                 f"MultivariateGaussianDistribution: loc has shape {np.shape(self.loc)}, so "
                 f"cholesky has {expected}, got {np.shape(self.cholesky)}"
             )
+        if not isinstance(self.cholesky, Array):
+            above = np.triu(self.cholesky, 1)
+            below = np.diagonal(self.cholesky, axis1=-2, axis2=-1) < 0
+            if np.any(above) or np.any(below):
+                raise UserError(
+                    "MultivariateGaussianDistribution: cholesky is lower triangular, its diagonal "
+                    "positive.\n  Of a covariance it is np.linalg.cholesky(covariance)."
+                )
+        super()._check()
 
     @property
     def _shape(self) -> tuple[int, ...]:

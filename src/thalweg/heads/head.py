@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from thalweg.array import Array
 from thalweg.errors import ShapeError, UserError
-from thalweg.heads.distribution import Distribution
+from thalweg.heads.distribution import Distribution, real
 from thalweg.scipy.special import softplus
 from thalweg.tree import static
 
@@ -66,7 +65,7 @@ class Head(ABC):
 
     def _features(self, features: Any) -> Any:
         """The raw outputs as floating numbers, their last axis checked."""
-        x = features if isinstance(features, Array) else np.asarray(features)
+        x = real(features, type(self).__name__)
         if x.dtype.kind != "f":
             x = x.astype(np.float64)
         if x.ndim == 0 or x.shape[-1] != self.n_features:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from thalweg.errors import ShapeError, UserError
-from thalweg.heads.distribution import Distribution
+from thalweg.heads.distribution import Distribution, not_negative
 from thalweg.heads.head import Head, scale_of
 from thalweg.tree import static
 
@@ -30,13 +30,15 @@ class LocationScaleDistribution(Distribution):
     loc: Any
     scale: Any
 
-    def __post_init__(self) -> None:
+    def _check(self) -> None:
         if np.shape(self.loc) != np.shape(self.scale):
             raise ShapeError(
                 f"{type(self).__name__}: loc has shape {np.shape(self.loc)}, scale "
                 f"{np.shape(self.scale)}; both are batch + event.\n"
                 "  For one scale for all write np.full_like(loc, scale)."
             )
+        not_negative(self, scale=self.scale)
+        super()._check()
 
     @property
     def _shape(self) -> tuple[int, ...]:
@@ -89,7 +91,9 @@ class LocationScaleDistribution(Distribution):
         return self._cumulative(self._standard(x, "cdf"))
 
     def _quantile(self, q: Any) -> Any:
-        return self.loc + self.scale * self._standard_quantile(q.astype(self.scale.dtype))
+        # In float64: a level near 1 has few digits in float32, and would become 1.
+        t = self._standard_quantile(q.astype(np.float64))
+        return self.loc + self.scale * t.astype(self.scale.dtype)
 
     def _sample(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
         draws = self.loc + self.scale * self._draws(rng, shape)

@@ -12,7 +12,7 @@ from scipy.special import ndtr
 from thalweg.array import Array
 from thalweg.errors import ShapeError, UserError
 from thalweg.heads._clusters import k_means
-from thalweg.heads.distribution import Distribution, matching, outside_of_traces
+from thalweg.heads.distribution import Distribution, matching, not_negative, outside_of_traces
 from thalweg.heads.gaussian import GaussianDistribution
 from thalweg.heads.head import raw_of_scale, scale_of
 from thalweg.heads.location_scale import LocationScaleHead
@@ -44,7 +44,7 @@ class MixtureDistribution(Distribution):
     loc: Any
     scale: Any
 
-    def __post_init__(self) -> None:
+    def _check(self) -> None:
         logits, loc, scale = np.shape(self.logits), np.shape(self.loc), np.shape(self.scale)
         ends = len(loc) - self.event_ndim
         if loc != scale or loc[:ends] != logits or not logits:
@@ -52,6 +52,8 @@ class MixtureDistribution(Distribution):
                 f"MixtureDistribution: logits {logits}, loc {loc}, scale {scale}; they are "
                 f"batch + (K,), and batch + (K,) + event twice, with event_ndim={self.event_ndim}"
             )
+        not_negative(self, scale=self.scale)
+        super()._check()
 
     @property
     def _shape(self) -> tuple[int, ...]:
@@ -176,7 +178,8 @@ class MixtureDistribution(Distribution):
     def cdf(self, x: Any) -> Any:
         """Σ wₖ Φ((x − locₖ)/scaleₖ)."""
         t = (self._each(x, "cdf") - self.loc) / self.scale
-        return np.sum(self._spread_weights * ndtr(t), axis=self._axis)
+        found = np.sum(self._spread_weights * ndtr(t), axis=self._axis)
+        return np.minimum(found, 1.0)  # rounding does not pass 1
 
     def _density(self, x: Any) -> Any:
         """Density of each number of the event by itself."""
@@ -192,7 +195,7 @@ class MixtureDistribution(Distribution):
         low, high = np.min(each, axis=self._axis), np.max(each, axis=self._axis)
         x = np.where(low == high, low, 0.5 * low + 0.5 * high)
         with np.errstate(all="ignore"):  # a density of 0: the bracket is halved; ends at ∓∞
-            for _ in range(400):
+            for _ in range(2200):  # enough halvings from the largest number to the smallest
                 missing = self.cdf(x) - q
                 low, high = np.where(missing < 0, x, low), np.where(missing >= 0, x, high)
                 newton = x - missing / self._density(x)
@@ -216,7 +219,8 @@ class MixtureDistribution(Distribution):
         draws = np.squeeze(loc, self._axis) + np.squeeze(scale, self._axis) * rng.standard_normal(
             shape
         )
-        return draws.astype(self.loc.dtype)
+        broken = np.isnan(np.sum(self._spread_weights, axis=self._axis))
+        return np.where(broken, np.nan, draws).astype(self.loc.dtype)
 
     def dead_components(self, threshold: float = 1e-3) -> Any:
         """Which components have, on average over the batch, a weight below `threshold`.
@@ -280,7 +284,8 @@ class MixtureDensity(LocationScaleHead):
                 f"MixtureDensity: n_components is an integer ≥ 1, got {self.n_components!r}"
             )
         object.__setattr__(self, "n_components", int(self.n_components))
-        if not self.max_scale > self.min_scale:
+        number = isinstance(self.max_scale, (int, float, np.number))
+        if not number or not self.max_scale > self.min_scale:
             raise UserError(
                 f"MixtureDensity: max_scale {self.max_scale!r} is not above min_scale "
                 f"{self.min_scale!r}"
@@ -335,7 +340,8 @@ class MixtureDensity(LocationScaleHead):
                 f"MixtureDensity.start: {self.n_components} components need as many targets, all "
                 f"finite; got {len(data)}"
             )
-        spread = np.std(data, axis=0) + np.finfo(float).tiny
+        spread = np.std(data, axis=0)
+        spread = np.where(spread > 0, spread, 1.0)
         labels = k_means(data / spread, self.n_components, generator(rng))
         counts = np.bincount(labels, minlength=self.n_components)
         clusters = [data[labels == k] for k in range(self.n_components)]

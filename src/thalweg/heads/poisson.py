@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy.special import pdtr, pdtrik
+from scipy.special import ndtri, pdtr, pdtrik
 
 from thalweg.heads.distribution import Distribution, in_shape, outside_of_traces, within
 from thalweg.heads.head import Head
@@ -16,6 +16,7 @@ __all__ = ["Poisson", "PoissonDistribution"]
 
 #: From this rate on the entropy's expansion is exact to rounding.
 _LARGE = 1000.0
+_LARGEST = 9.2e18  # that NumPy draws with
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,10 @@ class PoissonDistribution(Distribution):
         """
         x = self._argument(x, "log_prob")
         x = x if x.dtype.kind == "f" else x.astype(self.log_rate.dtype)
-        within((x < 0) | (x > np.floor(x)), "PoissonDistribution: targets are counts 0, 1, 2, …")
-        return self._per_event(x * self.log_rate - self.rate - gammaln(x + 1))
+        broken = (x < 0) | (x > np.floor(x)) | np.isinf(x)
+        within(broken, "PoissonDistribution: targets are counts 0, 1, 2, …")
+        log = np.where(np.equal(x, 0), 0.0, self.log_rate)  # a rate of 0: 0 · inf is not asked for
+        return self._per_event(x * log - self.rate - gammaln(x + 1))
 
     @property
     def mean(self) -> Any:
@@ -77,14 +80,14 @@ class PoissonDistribution(Distribution):
             In a trace.
         """
         outside_of_traces(self, "entropy")
-        rate = np.asarray(self.rate, np.float64)
-        values = np.empty(rate.shape)
-        large = rate > _LARGE
+        rate, log = (np.asarray(x, np.float64) for x in (self.rate, self.log_rate))
+        values = np.full(rate.shape, np.nan)
+        large, small = rate > _LARGE, rate <= _LARGE
         inverse = 1 / rate[large]
         values[large] = 0.5 * np.log(2 * np.pi * np.e * rate[large]) - inverse * (
             1 / 12 + inverse * (1 / 24 + inverse * 19 / 360)
         )
-        values[~large] = _summed_entropy(rate[~large])
+        values[small] = _summed_entropy(rate[small], log[small])
         return self._per_event(values.astype(self.log_rate.dtype)[()])
 
     def cdf(self, x: Any) -> Any:
@@ -99,25 +102,36 @@ class PoissonDistribution(Distribution):
         outside_of_traces(self, "quantile")
         rate = self.rate
         inside = (q > 0) & (q < 1)  # at the ends older SciPy gives nan
-        count = np.ceil(pdtrik(np.where(inside, q, 0.5), rate))
-        count = np.where(inside, count, np.where(q > 0, np.inf, 0.0))
+        level = np.where(inside, q, 0.5)
+        count = np.ceil(_inverse(level, rate))
+        count = np.where(inside, count, np.where(q > 0, np.inf, 0.0 * q))
         less = np.maximum(count - 1, 0)  # the inverse may end just above the whole number
         return np.where(pdtr(less, rate) >= q, less, count).astype(rate.dtype)
 
     def _sample(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+        within(self.rate > _LARGEST, "PoissonDistribution.sample: a rate above 9.2e18, no int64")
         return rng.poisson(in_shape(self.rate, shape))
 
 
-def _summed_entropy(rate: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def _inverse(q: Any, rate: Any) -> Any:
+    """The number at which the distribution function, made continuous, is q."""
+    count = pdtrik(q, rate)
+    # From rates of about 2e10 on SciPy's is NaN; there Cornish and Fisher's expansion is exact to
+    # 1e-5 of a count.
+    z, root = ndtri(q), np.sqrt(rate)
+    expanded = rate + z * root + (z * z - 1) / 6 + (z - z**3) / (72 * np.maximum(root, 1)) - 0.5
+    return np.where(np.isnan(count) & (rate > 1), expanded, count)
+
+
+def _summed_entropy(rate: np.ndarray[Any, Any], log: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """−Σ p log p of a vector of rates, over the counts whose probability is above rounding."""
     if rate.size == 0:
         return rate
     highest = float(np.max(rate))
     total = np.zeros_like(rate)
-    log = np.log(rate)
     for count in range(int(highest + 12 * np.sqrt(highest)) + 40):
-        logs = count * log - rate - gammaln(count + 1.0)
-        total -= np.exp(logs) * logs
+        logs = (count * log if count else 0.0) - rate - gammaln(count + 1.0)
+        total -= np.exp(logs) * np.maximum(logs, -800.0)  # of probability 0: 0 · inf is 0
     return total
 
 

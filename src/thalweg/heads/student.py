@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from scipy.special import stdtrit
 
-from thalweg.heads.distribution import in_shape, outside_of_traces
+from thalweg.array import Array
+from thalweg.errors import ShapeError
+from thalweg.heads.distribution import in_shape, outside_of_traces, within
 from thalweg.heads.head import scale_of
 from thalweg.heads.location_scale import LocationScaleDistribution, LocationScaleHead, positive
 from thalweg.scipy.special import betaln, psi, stdtr
 from thalweg.tree import static
 
-__all__ = ["StudentT", "StudentTDistribution"]
+__all__ = ["StudentT", "StudentTDistribution", "log_norm"]
 
+#: Above, differences of log Γ and ψ cancel; below, their expansions are not exact to rounding.
+_LARGE_DF = 100.0
 #: From here on log1p(u²) is 2 log u to the last digit, and u² is not far from overflow.
 _FAR = 1e9
 _LOWEST_DF = 1.0
+_HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 
 
 @dataclass(frozen=True)
@@ -35,17 +41,28 @@ class StudentTDistribution(LocationScaleDistribution):
 
     df: Any = 5.0
 
+    def __post_init__(self) -> None:
+        if isinstance(self.df, (int, float)):
+            loc = self.loc if hasattr(self.loc, "dtype") else np.asarray(self.loc)
+            dtype = loc.dtype if loc.dtype.kind == "f" else np.float64
+            object.__setattr__(self, "df", np.asarray(self.df, dtype))
+        super().__post_init__()
+
+    def _check(self) -> None:
+        super()._check()
+        df, shape = np.shape(self.df), np.shape(self.loc)
+        if df and df != shape:
+            raise ShapeError(f"StudentTDistribution: df has shape {df}; it is () or {shape}")
+        if not isinstance(self.df, Array):
+            within(self.df <= 0, "StudentTDistribution: df must be positive")
+
     def _log_density(self, t: Any) -> Any:
         df = self.df
         u = np.abs(t) / np.sqrt(df)
         far = u > _FAR
         near = np.where(far, 0.0, u)
         log = np.where(far, 2 * np.log(np.where(far, u, 1.0)), np.log1p(near * near))
-        return -0.5 * (df + 1) * log - self._log_norm.astype(t.dtype)
-
-    @property
-    def _log_norm(self) -> Any:
-        return betaln(0.5 * self.df, 0.5) + 0.5 * np.log(self.df)
+        return -0.5 * (df + 1) * log - log_norm(df).astype(t.dtype)
 
     @property
     def mean(self) -> Any:
@@ -61,8 +78,13 @@ class StudentTDistribution(LocationScaleDistribution):
         return (self.scale * self.scale * ratio).astype(self.scale.dtype)
 
     def _standard_entropy(self) -> Any:
-        half = 0.5 * (self.df + 1)
-        entropy = half * (psi(half) - psi(0.5 * self.df)) + self._log_norm
+        small, large = _parted(self.df)
+        half = 0.5 * (small + 1)
+        exact = half * (psi(half) - psi(0.5 * small))
+        a = 0.5 * large
+        v = (1 / a) ** 2
+        slope = 0.5 / a + v * (1 / 8 - v * (1 / 64 - v * (1 / 128 - v * 17 / 2048)))
+        entropy = np.where(self.df > _LARGE_DF, (a + 0.5) * slope, exact) + log_norm(self.df)
         return entropy.astype(self.scale.dtype)
 
     def _cumulative(self, t: Any) -> Any:
@@ -71,12 +93,26 @@ class StudentTDistribution(LocationScaleDistribution):
     def _standard_quantile(self, q: Any) -> Any:
         outside_of_traces(self, "quantile")
         inside = (q > 0) & (q < 1)  # at the ends older SciPy gives nan
-        return np.where(
-            inside, stdtrit(self.df, np.where(inside, q, 0.5)), np.where(q > 0, np.inf, -np.inf)
-        ).astype(np.result_type(self.df, q))
+        ends = np.where(np.isnan(q), np.nan, np.where(q > 0, np.inf, -np.inf))
+        return np.where(inside, stdtrit(self.df, np.where(inside, q, 0.5)), ends)
 
     def _draws(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
         return rng.standard_t(in_shape(self.df, shape))
+
+
+def _parted(df: Any) -> tuple[Any, Any]:
+    """df where it is small and where it is large; elsewhere the bound."""
+    return np.minimum(df, _LARGE_DF), np.maximum(df, _LARGE_DF)
+
+
+def log_norm(df: Any) -> Any:
+    """log B(df/2, ½) + ½ log df; for many degrees of freedom by Stirling's expansion."""
+    small, large = _parted(df)
+    exact = betaln(0.5 * small, 0.5) + 0.5 * np.log(small)
+    a = 0.5 * large
+    v = (1 / a) ** 2
+    expanded = _HALF_LOG_2PI + (1 / 8 - v * (1 / 192 - v * (1 / 640 - v * 17 / 14336))) / a
+    return np.where(df > _LARGE_DF, expanded, exact)
 
 
 @dataclass(frozen=True)

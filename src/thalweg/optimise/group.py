@@ -242,8 +242,19 @@ def _affine(node: Node) -> Found | None:
 # ---- cross-entropies ------------------------------------------------------------------------
 
 
+def _unmasked(x: Any) -> tuple[Any, tuple[Node, ...]]:
+    """`x` below ``where(…, 0, x)``, which costs keep 0 · inf away with; and that gate."""
+    if is_gate(x, "where") and uniform(x.operands[1]) == 0:
+        return x.operands[2], (x,)
+    return x, ()
+
+
 def _log_probability(x: Any) -> tuple[Node, ...] | None:
     """The gates of a log-softmax, or of entries picked from one."""
+    inner, mask = _unmasked(x)
+    if mask:
+        below = _log_probability(inner)
+        return None if below is None else (*below, *mask)
     if is_gate(x, "log_softmax"):
         return (x,)
     if is_gate(x, "getitem"):
@@ -293,18 +304,29 @@ def _cross_entropy(node: Node) -> Found | None:
 
 def _signed_log_sigmoid(x: Any) -> tuple[Any, int, tuple[Node, ...]] | None:
     """`x` as log σ(±z), spelled out or as one gate: z, the sign, the gates."""
+    x, mask = _unmasked(x)
     if is_gate(x, "log_expit", "log_sigmoid"):
         z = x.operands[0]
-        return (z.operands[0], -1, (z, x)) if is_gate(z, "negative") else (z, 1, (x,))
+        return (z.operands[0], -1, (z, x, *mask)) if is_gate(z, "negative") else (z, 1, (x, *mask))
     form = recognise(x) if is_gate(x, "log", "log1p") else None
     if form is None or form.name != "log_sigmoid":
         return None
-    return form.inputs[0], form.params["sign"], form.members
+    return form.inputs[0], form.params["sign"], (*form.members, *mask)
 
 
 def _binary_cross_entropy(node: Node) -> Found | None:
-    """−(y log σ(x) + (1 − y) log(1 − σ(x)))."""
+    """−(y log σ(x) + (1 − y) log(1 − σ(x))), or softplus(x) − y x."""
     core, passed, negated = _without_scaling(node)
+    if is_gate(core, "subtract") and not negated:
+        softplus, product = core.operands
+        if not is_gate(softplus, "softplus") or not is_gate(product, "multiply"):
+            return None
+        z = softplus.operands[0]
+        for target, other in (product.operands, product.operands[::-1]):
+            if same(other, z) and not (type(target) is Node and target.active):
+                members = (softplus, product, core, *passed)
+                return Found("sigmoid + cross-entropy", "σ(x) − y", members)
+        return None
     if not negated or not is_gate(core, "add"):
         return None
     logs: list[tuple[Any, int, tuple[Node, ...]]] = []

@@ -102,6 +102,8 @@ class _Search:
     def bernoulli(self) -> Iterator[OutputUnit]:
         for group in self.record.groups:
             if group.name == "sigmoid + cross-entropy" and len(group.inputs) == 1:
+                if any(_name(node) == "softplus" for node in group.members):
+                    continue  # softplus(z) − y z: found below
                 logs = [node for node in group.members if _name(node) in _LOG_SIGMOIDS]
                 weight = None
                 if len(logs) == 2 and all(node.upstream is not None for node in logs):
