@@ -124,7 +124,102 @@ def test_a_weight_of_zero_leaves_an_example_out():
     assert found == 1.0
 
 
+def test_a_small_loss_keeps_its_digits():
+    z = np.array([40.0, -40.0, 3.0, 800.0])
+    t = np.array([1.0, 0.0, 0.25, 1.0])
+    exact = [np.log1p(np.exp(-40)), np.log1p(np.exp(-40)), np.log1p(np.exp(3)) - 0.75, 0]
+    found = losses.binary_cross_entropy(z, t, reduction="none")
+    np.testing.assert_allclose(found, exact, rtol=1e-14)
+    single = losses.binary_cross_entropy(z.astype(np.float32), t > 0.5, reduction="none")
+    np.testing.assert_allclose(single[:2], exact[:2], rtol=1e-6)
+
+
+def test_hubers_curvature_is_1_at_0_too():
+    curvature = tw.hessian(lambda p: losses.huber(p, np.zeros(3), reduction="sum"))
+    np.testing.assert_array_equal(curvature(np.array([0.0, 0.5, 3.0])), np.diag([1.0, 1.0, 0.0]))
+
+
+@pytest.mark.parametrize("name", ["mse", "mae", "huber", "quantile"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64, bool])
+def test_integers_and_lists_are_numbers(name, dtype):
+    """Differences of unsigned numbers do not wrap; int64 does not make float64 of float32."""
+    call = {**vars(losses), "quantile": lambda p, t: losses.quantile(p, t, 0.5)}[name]
+    predictions, targets = np.array([0, 1, 1], dtype), np.array([1, 0, 1], dtype)
+    expected = call(predictions.astype(float), targets.astype(float))
+    assert expected > 0
+    assert call(predictions, targets) == expected
+    assert call(predictions.tolist(), targets.tolist()) == expected
+    assert call(predictions.astype(np.float32), targets).dtype == np.float32
+
+
+def test_float32_stays_with_integer_targets_and_weights():
+    logits = LOGITS.astype(np.float32)
+    ones, counts = np.ones(7, np.int64), np.ones_like(LOGITS, dtype=np.int64)
+    for value in (
+        losses.cross_entropy(logits, INDICES, weights=ones, smoothing=0.1),
+        losses.cross_entropy(logits, np.eye(4, dtype=np.int64)[INDICES]),
+        losses.binary_cross_entropy(logits, counts),
+        losses.hinge(logits, INDICES, weights=ones),
+        losses.poisson_nll(logits, counts),
+        losses.gaussian_nll(logits, counts, logits),
+    ):
+        assert value.dtype == np.float32
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+def test_a_masked_class_might_as_well_not_be_there(smoothing):
+    logits = np.insert(LOGITS, 2, -np.inf, axis=1)
+    indices, soft = INDICES + (INDICES >= 2), np.insert(SOFT, 2, 0.0, axis=1)
+    for targets, fewer in ((indices, INDICES), (soft, SOFT)):
+
+        def loss(z, t):
+            return losses.cross_entropy(z, t, smoothing=smoothing)
+
+        value, slope = tw.value_and_grad(loss)(logits, targets)
+        expected, other = tw.value_and_grad(loss)(LOGITS, fewer)
+        np.testing.assert_allclose(value, expected, rtol=1e-14)
+        np.testing.assert_allclose(slope, np.insert(other, 2, 0.0, axis=1), atol=1e-16)
+        curvature = tw.hessian(loss)(logits, targets).reshape(7, 5, 7, 5)
+        small = tw.hessian(loss)(LOGITS, fewer).reshape(7, 4, 7, 4)
+        padded = np.insert(np.insert(small, 2, 0.0, axis=1), 2, 0.0, axis=3)
+        np.testing.assert_allclose(curvature, padded, atol=1e-15)
+
+
+def test_the_gradient_of_each_example_by_vmap():
+    for name, loss in (("cross_entropy", losses.cross_entropy), ("hinge", losses.hinge)):
+        each = tw.vmap(tw.grad(loss))(LOGITS, INDICES)
+        whole = tw.grad(lambda z, loss=loss: loss(z, INDICES, reduction="sum"))(LOGITS)
+        np.testing.assert_allclose(each, whole, atol=1e-15, err_msg=name)
+
+
+def test_trace_reports_layer_and_cost_as_one_group():
+    for call, name in (
+        (lambda z: losses.cross_entropy(z, INDICES), "softmax + cross-entropy"),
+        (lambda z: losses.cross_entropy(z, SOFT, reduction="sum"), "softmax + cross-entropy"),
+        (lambda z: losses.binary_cross_entropy(z, LOGITS > 0), "sigmoid + cross-entropy"),
+    ):
+        (group,) = tw.trace(call, LOGITS).groups
+        assert group.name == name
+    (group,) = tw.trace(losses.cross_entropy, LOGITS, INDICES).groups
+    assert group.formula == "softmax(x) − y"
+
+
 def test_what_does_not_fit_is_said():
+    for weights in (np.ones(8), np.ones((9, 1)), np.ones((1, 9))):
+        with pytest.raises(ShapeError, match=r"weights have shape .*without a reduction \(9,\)"):
+            losses.mse(Z, T, weights=weights)
+    for wrong in (np.where(T > 0.5, 1.0, -1.0), 2 * np.ones(9)):
+        with pytest.raises(ValueError, match=r"targets must be in \[0, 1\]"):
+            losses.binary_cross_entropy(Z, wrong)
+    with pytest.raises(ValueError, match="swapped"):
+        losses.cross_entropy(SOFT, LOGITS)
+    with pytest.raises(DtypeError, match="not of <U1"):
+        losses.mse(["a"], ["b"])
+    with pytest.raises(ValueError, match=r"delta=0"):
+        losses.huber(Z, T, delta=0)
+    for q in (0.0, 1.0, np.nan):
+        with pytest.raises(ValueError, match="between 0 and 1"):
+            losses.quantile(Z, T, q)
     with pytest.raises(ShapeError, match=r"predictions \(9,\), targets \(9, 1\)"):
         losses.mse(Z, T[:, None])
     with pytest.raises(ShapeError, match="indices for scores"):

@@ -1,7 +1,7 @@
 """Activations: elementwise functions between layers, for plain and traced arrays.
 
-Any such function will do (``np.tanh``, one of your own); these are the usual ones. Those with a
-kink have the derivative 0 there.
+Any such function will do (``np.tanh``, one of your own); these are the usual ones. At their kink
+`relu` and `leaky_relu` have the derivative from the left.
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ def leaky_relu(x: Any, slope: float = 0.01) -> Any:
 
 def elu(x: Any) -> Any:
     """x where it is positive, eˣ − 1 elsewhere (Clevert, Unterthiner, Hochreiter, 2016)."""
-    return np.where(np.greater(x, 0), x, np.expm1(np.minimum(x, 0)))
+    above = np.greater(x, 0)
+    # Not the minimum of x and 0, whose derivative at 0 is 0: that of elu is 1, from both sides.
+    return np.where(above, x, np.expm1(np.where(above, 0, x)))
 
 
 def sigmoid(x: Any) -> Any:

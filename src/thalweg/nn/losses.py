@@ -2,7 +2,9 @@
 
 All take ``reduction="mean" | "sum" | "none"`` and ``weights``, one an example (a shape that
 broadcasts to that of the losses without a reduction). A weighted mean divides by the sum of the
-weights. Shapes must agree: (N,) against (N, 1) would broadcast to (N, N) and is an error.
+weights; a mean over no example, or over weights that sum to 0, is nan. Shapes must agree: (N,)
+against (N, 1) would broadcast to (N, N) and is an error. Integers and booleans are taken in the
+precision of the predictions, so float32 stays float32.
 """
 
 from __future__ import annotations
@@ -12,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from thalweg.array import Array
 from thalweg.errors import DtypeError, ShapeError
-from thalweg.scipy.special import gammaln, log_softmax, softplus
+from thalweg.scipy.special import gammaln, log_expit, log_softmax
 
 __all__ = [
     "binary_cross_entropy",
@@ -28,24 +31,41 @@ __all__ = [
 ]
 
 
-def _same_shape(**arrays: Any) -> None:
-    shapes = {name: np.shape(x) for name, x in arrays.items()}
-    if len(set(shapes.values())) > 1:
-        told = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+def _numbers(x: Any, like: Any = None) -> Any:
+    """An array of floating (or complex) numbers, integers and booleans in the dtype of `like`."""
+    x = x if isinstance(x, Array) else np.asarray(x)
+    if x.dtype.kind in "fc":
+        return x
+    if x.dtype.kind not in "biu":
+        raise DtypeError(f"losses are of numbers, not of {x.dtype}")
+    # Differences of unsigned integers would wrap, and int64 would make float64 of float32.
+    return x.astype(np.float64 if like is None else like.dtype)
+
+
+def _pair(**arrays: Any) -> list[Any]:
+    """Predictions and what belongs to them as arrays of one shape."""
+    first, *rest = arrays.values()
+    first = _numbers(first)
+    found = [first, *(_numbers(x, first) for x in rest)]
+    if any(x.shape != first.shape for x in found):
+        told = ", ".join(f"{name} {x.shape}" for name, x in zip(arrays, found, strict=True))
         raise ShapeError(
             f"shapes must agree: {told}. Broadcasting would pair every example with every other; "
             "reshape one of them, e.g. with [:, None] or [:, 0]."
         )
+    return found
 
 
 def _reduced(each: Any, reduction: str, weights: Any) -> Any:
     if weights is not None:
-        shape = np.shape(weights)
-        if np.broadcast_shapes(shape, np.shape(each)) != np.shape(each) or (
-            len(shape) != np.ndim(each) and shape != ()
-        ):
+        weights = _numbers(weights, each)
+        shape, wanted = weights.shape, np.shape(each)
+        fits = len(shape) == len(wanted) and all(
+            n in (1, m) for n, m in zip(shape, wanted, strict=True)
+        )
+        if not fits and shape != ():
             raise ShapeError(
-                f"weights have shape {shape}; the losses without a reduction {np.shape(each)}"
+                f"weights have shape {shape}; the losses without a reduction {wanted}"
             )
         # A weight of 0 leaves an example out, whatever its loss.
         each = np.where(np.equal(weights, 0), 0.0, each) * weights
@@ -61,23 +81,23 @@ def _reduced(each: Any, reduction: str, weights: Any) -> Any:
     raise ValueError(f"reduction={reduction!r}: it must be 'mean', 'sum' or 'none'")
 
 
-def _rows(scores: Any, targets: Any) -> tuple[Any, bool]:
-    """Targets, and whether they are indices of classes rather than one weight a class."""
-    shape, wanted = np.shape(scores), np.shape(targets)
-    dtype = targets.dtype if hasattr(targets, "dtype") else np.asarray(targets).dtype
-    targets = targets if hasattr(targets, "dtype") else np.asarray(targets)
+def _rows(scores: Any, targets: Any) -> tuple[Any, Any, bool]:
+    """Scores, targets, and whether these are indices of classes rather than one weight a class."""
+    scores = _numbers(scores)
+    targets = targets if isinstance(targets, Array) else np.asarray(targets)
+    shape, wanted = scores.shape, targets.shape
     if len(shape) == 0:
         raise ShapeError("scores need an axis of classes, the last one; got a number")
     if wanted == shape:
-        return targets, False
+        return scores, _numbers(targets, scores), False
     if wanted != shape[:-1]:
         raise ShapeError(
             f"targets have shape {wanted}: indices for scores of shape {shape} have {shape[:-1]}, "
             f"one-hot or soft targets {shape}"
         )
-    if dtype.kind not in "iu":
-        raise DtypeError(f"indices of classes must be integers, not {dtype}")
-    return targets, True
+    if targets.dtype.kind not in "iu":
+        raise DtypeError(f"indices of classes must be integers, not {targets.dtype}")
+    return scores, targets, True
 
 
 def _one_hot(scores: Any, indices: Any) -> Any:
@@ -103,22 +123,23 @@ def cross_entropy(
     logits : array of shape (…, K)
         Finite, or −inf for a class that is masked out.
     targets : array
-        Indices of classes of shape (…), or one weight a class of shape (…, K).
+        Indices of classes of shape (…), or one weight a class of shape (…, K), none negative:
+        one-hot, or probabilities. They need not sum to 1; the gradient is then (Σ t) p − t.
     smoothing : float
         ε in [0, 1): targets become (1 − ε) t + ε/K (Szegedy et al. 2016), over the K classes that
-        are not masked.
+        are not masked; nan where all are.
     reduction, weights
         As of all losses.
 
     Returns
     -------
     array
-        Infinite where a masked class is the target.
+        Infinite where a masked class is the target (where all are masked they share equally).
 
     Raises
     ------
     ShapeError, DtypeError, ValueError
-        If targets do not belong to logits of this shape.
+        If targets do not belong to logits of this shape, or are negative.
 
     Examples
     --------
@@ -129,7 +150,9 @@ def cross_entropy(
     """
     if not 0 <= smoothing < 1:
         raise ValueError(f"smoothing={smoothing!r}: it must be in [0, 1)")
-    targets, indices = _rows(logits, targets)
+    logits, targets, indices = _rows(logits, targets)
+    if not indices and np.any(targets < 0):
+        raise ValueError("targets are negative: are logits and targets swapped?")
     log_p = log_softmax(logits, axis=-1)
     wanted = _one_hot(logits, targets) if indices else targets
     # A masked class costs nothing where its target is 0: 0 · inf is not asked for.
@@ -145,22 +168,25 @@ def cross_entropy(
 def binary_cross_entropy(
     logits: Any, targets: Any, *, reduction: str = "mean", weights: Any = None
 ) -> Any:
-    """Cross-entropy of sigmoid(logits), softplus(z) − t z: the gradient at the logits is p − t.
+    """−t log σ(z) − (1 − t) log(1 − σ(z)) of logits z: the gradient at the logits is p − t.
 
     Parameters
     ----------
     logits, targets : arrays of one shape
-        Targets in [0, 1], not only 0 and 1; booleans too.
+        Logits are finite. Targets in [0, 1], not only 0 and 1; booleans too.
     reduction, weights
         As of all losses.
 
     Raises
     ------
-    ShapeError
-        If the shapes differ.
+    ShapeError, ValueError
+        If the shapes differ, or targets are outside [0, 1].
     """
-    _same_shape(logits=logits, targets=targets)
-    return _reduced(softplus(logits) - targets * logits, reduction, weights)
+    z, t = _pair(logits=logits, targets=targets)
+    if np.any((t < 0) | (t > 1)):
+        raise ValueError("targets must be in [0, 1], not −1 or 2")
+    # Both terms are positive: softplus(z) − t z would lose the digits of a small loss.
+    return _reduced(-(t * log_expit(z) + (1 - t) * log_expit(-z)), reduction, weights)
 
 
 def hinge(
@@ -188,7 +214,7 @@ def hinge(
     ShapeError, DtypeError, ValueError
         If targets are no indices of classes for scores of this shape.
     """
-    targets, indices = _rows(scores, targets)
+    scores, targets, indices = _rows(scores, targets)
     if not indices:
         raise ShapeError("hinge takes indices of classes, one an example")
     own = _one_hot(scores, targets)
@@ -203,13 +229,13 @@ def hinge(
 
 def mse(predictions: Any, targets: Any, *, reduction: str = "mean", weights: Any = None) -> Any:
     """(prediction − target)², for arrays of one shape."""
-    _same_shape(predictions=predictions, targets=targets)
+    predictions, targets = _pair(predictions=predictions, targets=targets)
     return _reduced((predictions - targets) ** 2, reduction, weights)
 
 
 def mae(predictions: Any, targets: Any, *, reduction: str = "mean", weights: Any = None) -> Any:
     """|prediction − target|, for arrays of one shape; the gradient at 0 is 0."""
-    _same_shape(predictions=predictions, targets=targets)
+    predictions, targets = _pair(predictions=predictions, targets=targets)
     return _reduced(np.abs(predictions - targets), reduction, weights)
 
 
@@ -222,11 +248,13 @@ def huber(
     weights: Any = None,
 ) -> Any:
     """½ r² up to |r| = delta, then delta · (|r| − ½ delta) (Huber 1964)."""
-    _same_shape(predictions=predictions, targets=targets)
+    predictions, targets = _pair(predictions=predictions, targets=targets)
     if not delta > 0:
         raise ValueError(f"delta={delta!r}: it must be a number > 0")
-    r = np.abs(predictions - targets)
-    inside = np.minimum(r, delta)
+    r = predictions - targets
+    if r.dtype.kind == "c":
+        r = np.abs(r)
+    inside = np.clip(r, -delta, delta)  # of r itself: |r| would lose the curvature at 0
     return _reduced(inside * (r - 0.5 * inside), reduction, weights)
 
 
@@ -239,7 +267,7 @@ def quantile(
     weights: Any = None,
 ) -> Any:
     """The pinball loss, smallest at the q-quantile (Koenker, Bassett 1978), 0 < q < 1."""
-    _same_shape(predictions=predictions, targets=targets)
+    predictions, targets = _pair(predictions=predictions, targets=targets)
     if not 0 < q < 1:
         raise ValueError(f"q={q!r}: it must be between 0 and 1")
     r = targets - predictions
@@ -250,7 +278,7 @@ def gaussian_nll(
     mean: Any, targets: Any, log_std: Any, *, reduction: str = "mean", weights: Any = None
 ) -> Any:
     """−log N(target; mean, exp(log_std)²), constants included; arrays of one shape."""
-    _same_shape(mean=mean, targets=targets, log_std=log_std)
+    mean, targets, log_std = _pair(mean=mean, targets=targets, log_std=log_std)
     z = (targets - mean) * np.exp(-log_std)
     return _reduced(0.5 * z**2 + log_std + 0.5 * math.log(2 * math.pi), reduction, weights)
 
@@ -259,6 +287,6 @@ def poisson_nll(
     log_rate: Any, targets: Any, *, reduction: str = "mean", weights: Any = None
 ) -> Any:
     """−log Poisson(target; exp(log_rate)), the factorial included; arrays of one shape."""
-    _same_shape(log_rate=log_rate, targets=targets)
+    log_rate, targets = _pair(log_rate=log_rate, targets=targets)
     each = np.exp(log_rate) - targets * log_rate + gammaln(targets + 1.0)
     return _reduced(each, reduction, weights)

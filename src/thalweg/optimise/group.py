@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from thalweg.graph.node import Node
 from thalweg.optimise.gates import Form, is_gate, same, strip_reshapes, uniform
 from thalweg.optimise.patterns import recognise
@@ -283,6 +285,18 @@ def _without_scaling(x: Any) -> tuple[Any, list[Node], bool]:
         x = x.operands[0]
 
 
+def _without_mask(x: Any, target: Any) -> tuple[Any, tuple[Node, ...]]:
+    """`x` of where(target == 0, 0, x), as `thalweg.nn.losses` asks for no 0 · inf; the gates."""
+    if is_gate(x, "where") and uniform(x.operands[1]) == 0:
+        chosen = x.operands[0]
+        if is_gate(chosen, "equal"):
+            if same(chosen.operands[0], target) and uniform(chosen.operands[1]) == 0:
+                return x.operands[2], (x,)
+        elif type(target) is not Node and np.array_equal(chosen, np.equal(target, 0)):
+            return x.operands[2], (x,)
+    return x, ()
+
+
 def _cross_entropy(node: Node) -> Found | None:
     """−Σ y log softmax(x), or −mean(log softmax(x)[i, y])."""
     core, passed, negated = _without_scaling(node)
@@ -292,6 +306,8 @@ def _cross_entropy(node: Node) -> Found | None:
     if members is None and is_gate(core, "multiply"):
         for target, other in (core.operands, core.operands[::-1]):
             inner, below, flipped = _without_scaling(other)
+            inner, mask = _without_mask(inner, target)
+            below = [*mask, *below]
             found = _log_probability(inner)
             if found is not None and not (type(target) is Node and target.active):
                 members = (*found, *below, core)
