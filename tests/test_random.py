@@ -11,7 +11,7 @@ import scipy.stats
 
 import thalweg as tw
 from thalweg import random
-from thalweg.errors import DtypeError
+from thalweg.errors import DtypeError, ShapeError, UserError
 
 KEY = random.key(3)
 
@@ -98,9 +98,46 @@ def test_what_is_no_key():
     for wrong in (0, np.zeros(2), np.zeros(3, np.uint64), np.random.default_rng(0)):
         with pytest.raises(DtypeError, match=r"a key is a uint64 array of shape \(2,\)"):
             random.uniform(wrong)
+    with pytest.raises(DtypeError, match="got ndarray of dtype float64 and shape"):
+        random.uniform(np.zeros(2))
     with pytest.raises(DtypeError, match="float64 or float32"):
         random.normal(KEY, 3, dtype=np.float16)
     with pytest.raises(ValueError, match="negative"):
         random.uniform(KEY, -1)
     with pytest.raises(ValueError, match="non-negative"):
         random.key(-1)
+
+
+def test_without_a_shape_each_parameter_has_a_number_of_its_own():
+    """Not one number for all, as a shape of () against a mean of shape (3,) would have."""
+    mean, std = np.arange(3.0), np.array([[1.0], [2.0]])
+    draws = random.normal(KEY, mean=mean, std=std)
+    np.testing.assert_array_equal(draws, mean + std * random.normal(KEY, (2, 3)))
+    assert len(np.unique(random.uniform(KEY, low=np.zeros(4)))) == 4
+    assert np.shape(random.normal(KEY, mean=5.0)) == ()
+    slope = tw.compile(tw.grad(lambda m: np.sum(random.normal(KEY, mean=m) ** 2)))(mean)
+    np.testing.assert_allclose(slope, 2 * random.normal(KEY, 3, mean))
+
+
+def test_parameters_broadcast_to_the_shape_and_never_beyond():
+    assert random.uniform(KEY, (2, 3), low=np.zeros((2, 1))).shape == (2, 3)
+    assert random.normal(KEY, (0, 3), std=np.ones(3)).shape == (0, 3)
+    for call in (
+        lambda: random.normal(KEY, (), mean=np.zeros(3)),
+        lambda: random.uniform(KEY, 3, low=np.zeros((3, 1))),
+        lambda: random.bernoulli(KEY, np.full((3, 1), 0.5), 3),
+        lambda: random.normal(KEY, (2, 3), mean=np.zeros(2)),
+    ):
+        with pytest.raises(ShapeError, match="do not broadcast to it"):
+            call()
+    with pytest.raises(ShapeError, match=r"mean \(2,\), std \(3,\) do not broadcast"):
+        random.normal(KEY, mean=np.zeros(2), std=np.ones(3))
+
+
+def test_probabilities():
+    for wrong in (1.5, -0.1, np.nan, [0.5, np.nan]):
+        with pytest.raises(UserError, match=r"in \[0, 1\]"):
+            random.bernoulli(KEY, wrong)
+    assert random.bernoulli(KEY, 1, 100).all()
+    assert not random.bernoulli(KEY, 0, 100).any()
+    assert tw.compile(lambda p: random.bernoulli(KEY, p))(np.array([0.0, 1.0])).tolist() == [0, 1]

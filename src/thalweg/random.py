@@ -25,8 +25,8 @@ from typing import Any
 
 import numpy as np
 
-from thalweg.array import unwrap, wrap
-from thalweg.errors import DtypeError, UserError
+from thalweg.array import Array, unwrap, wrap
+from thalweg.errors import DtypeError, ShapeError, UserError
 from thalweg.ops.random import DRAW, WORDS
 
 __all__ = ["bernoulli", "generator", "key", "normal", "split", "uniform"]
@@ -77,16 +77,17 @@ def split(key: Any, n: int = 2) -> Any:
 
 
 def uniform(
-    key: Any, shape: _Shape = (), low: Any = 0.0, high: Any = 1.0, dtype: Any = np.float64
+    key: Any, shape: _Shape | None = None, low: Any = 0.0, high: Any = 1.0, dtype: Any = np.float64
 ) -> Any:
     """Numbers in [low, high), differentiable in both.
 
     Parameters
     ----------
     key : uint64 array of shape (2,)
-    shape : int or tuple of int
+    shape : int or tuple of int, optional
+        By default that of `low` and `high` together.
     low, high : float or array
-        Broadcast against `shape`.
+        Broadcast to `shape`.
     dtype : {float64, float32}
 
     Returns
@@ -98,22 +99,25 @@ def uniform(
     ------
     DtypeError
         If `key` is no key, or `dtype` neither float64 nor float32.
+    ShapeError
+        If `low` and `high` do not broadcast to `shape`.
     """
-    unit = _draw(key, "uniform", shape, dtype)
+    unit = _draw(key, "uniform", _shape(shape, low=low, high=high), dtype)
     return low + (high - low) * unit
 
 
 def normal(
-    key: Any, shape: _Shape = (), mean: Any = 0.0, std: Any = 1.0, dtype: Any = np.float64
+    key: Any, shape: _Shape | None = None, mean: Any = 0.0, std: Any = 1.0, dtype: Any = np.float64
 ) -> Any:
     """Numbers from a normal distribution, differentiable in its mean and standard deviation.
 
     Parameters
     ----------
     key : uint64 array of shape (2,)
-    shape : int or tuple of int
+    shape : int or tuple of int, optional
+        By default that of `mean` and `std` together.
     mean, std : float or array
-        Broadcast against `shape`.
+        Broadcast to `shape`.
     dtype : {float64, float32}
 
     Returns
@@ -125,6 +129,8 @@ def normal(
     ------
     DtypeError
         If `key` is no key, or `dtype` neither float64 nor float32.
+    ShapeError
+        If `mean` and `std` do not broadcast to `shape`.
 
     Examples
     --------
@@ -136,7 +142,7 @@ def normal(
     >>> bool(abs(slope - 6) < 0.02)
     True
     """
-    unit = _draw(key, "normal", shape, dtype)
+    unit = _draw(key, "normal", _shape(shape, mean=mean, std=std), dtype)
     return mean + std * unit
 
 
@@ -147,6 +153,7 @@ def bernoulli(key: Any, p: Any = 0.5, shape: _Shape | None = None) -> Any:
     ----------
     key : uint64 array of shape (2,)
     p : float or array
+        Broadcast to `shape`.
     shape : int or tuple of int, optional
         By default the shape of `p`.
 
@@ -158,8 +165,14 @@ def bernoulli(key: Any, p: Any = 0.5, shape: _Shape | None = None) -> Any:
     ------
     DtypeError
         If `key` is no key.
+    ShapeError
+        If `p` does not broadcast to `shape`.
+    UserError
+        If a `p` that is not traced is outside [0, 1].
     """
-    return _draw(key, "uniform", np.shape(p) if shape is None else shape, np.float64) < p
+    if not isinstance(p, Array) and not np.all((np.asarray(p) >= 0) & (np.asarray(p) <= 1)):
+        raise UserError(f"bernoulli: probabilities are in [0, 1], got {p!r}")
+    return _draw(key, "uniform", _shape(shape, p=p), np.float64) < p
 
 
 def generator(rng: np.random.Generator | int) -> np.random.Generator:
@@ -177,16 +190,39 @@ def generator(rng: np.random.Generator | int) -> np.random.Generator:
     raise UserError(f"rng: a numpy.random.Generator or a seed (int ≥ 0), got {rng!r}")
 
 
+def _sizes(shape: _Shape) -> tuple[int, ...]:
+    return tuple(map(operator.index, shape if isinstance(shape, Sequence) else (shape,)))
+
+
+def _shape(shape: _Shape | None, **parameters: Any) -> tuple[int, ...]:
+    """What to draw: of `shape`, or of the parameters, which must not spread a number over more."""
+    given = {name: np.shape(x) for name, x in parameters.items()}
+    told = ", ".join(f"{name} {own}" for name, own in given.items())
+    try:
+        together = np.broadcast_shapes(*given.values())
+    except ValueError:
+        raise ShapeError(f"random numbers: {told} do not broadcast") from None
+    if shape is None:
+        return together
+    sizes = _sizes(shape)
+    padded = (1,) * (len(sizes) - len(together)) + together
+    if len(padded) != len(sizes) or any(
+        n not in (1, m) for n, m in zip(padded, sizes, strict=True)
+    ):
+        raise ShapeError(f"random numbers of shape {sizes}: {told} do not broadcast to it")
+    return sizes
+
+
 def _draw(key: Any, kind: str, shape: _Shape, dtype: Any) -> Any:
     key = unwrap(key)
     value = getattr(key, "value", key)
     if np.shape(value) != (WORDS,) or np.asarray(value).dtype != np.uint64:
         raise DtypeError(
             f"a key is a uint64 array of shape ({WORDS},), from thalweg.random.key(seed) or split; "
-            f"got {type(value).__name__} of shape {np.shape(value)}"
+            f"got {type(value).__name__} of dtype {np.asarray(value).dtype} and shape "
+            f"{np.shape(value)}"
         )
     dtype = np.dtype(dtype)
     if kind != "bits" and dtype not in (np.float64, np.float32):
         raise DtypeError(f"random numbers are float64 or float32, not {dtype}")
-    sizes = shape if isinstance(shape, Sequence) else (shape,)
-    return wrap(DRAW(key, kind=kind, shape=tuple(map(operator.index, sizes)), dtype=dtype))
+    return wrap(DRAW(key, kind=kind, shape=_sizes(shape), dtype=dtype))
