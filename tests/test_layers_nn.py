@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
-
 import numpy as np
 import pytest
 import scipy.signal
@@ -11,26 +9,23 @@ import scipy.special
 import scipy.stats
 
 import thalweg as tw
+from tests.layer_laws import check_layer, check_rows
 from thalweg.errors import DtypeError, ShapeError, UserError
 from thalweg.nn import (
     MLP,
     Affine,
-    AvgPool2D,
     BatchNorm,
-    Conv2D,
     Dropout,
     Embedding,
     GRUCell,
     LayerNorm,
-    LSTMCell,
-    MaxPool2D,
     Residual,
     Sequential,
     activations,
     initialisers,
 )
 from thalweg.nn.losses import mse
-from thalweg.tree import flatten, tree_map
+from thalweg.tree import tree_map
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(5, 3))
@@ -44,34 +39,6 @@ def loop_affine(W, b, x):
         for j in range(W.shape[1]):
             out[n, j] = b[j] + sum(x[n, i] * W[i, j] for i in range(W.shape[0]))
     return out
-
-
-def check_layer(layer, x, **options):
-    """Differences agree, compiled is the same with one record, vmap is a loop."""
-
-    def total(layer, x):
-        return np.sum(np.sin(layer(x, **options)))
-
-    leaves = len(flatten(layer)[0])
-    if leaves:
-        tw.check_grads(total, (layer, x))
-    expected = tw.grad(total)(layer, x) if leaves else None
-    compiled = tw.compile(tw.grad(total, argnums=0 if leaves else 1))
-    for _ in range(2):
-        found = compiled(layer, x)
-    assert len(compiled.records) == 1
-    if leaves:
-        tree_map(lambda a, b: close(a, b, rtol=1e-9, atol=1e-12), found, expected)
-        assert repr(found).startswith(type(layer).__name__)
-        assert layer.n_parameters == sum(np.size(leaf) for leaf in flatten(layer)[0])
-    close(tw.compile(lambda m, x: m(x, **options))(layer, x), layer(x, **options), rtol=1e-9)
-    assert repr(pickle.loads(pickle.dumps(layer))) == repr(layer)
-
-
-def check_rows(layer, x):
-    """A batch is its rows: what stands in one does not reach another."""
-    close(tw.vmap(layer)(x), layer(x), rtol=1e-12, atol=1e-14)
-    close(np.stack([layer(row) for row in x]), layer(x), rtol=1e-12, atol=1e-14)
 
 
 def float32(tree):
@@ -260,6 +227,19 @@ def test_activations(name):
     check_layer(Sequential([Affine.create(0, 3, 2), function]), X)
 
 
+def test_elu_is_smooth():
+    """Its derivative at 0 is 1 from both sides: max(x, 0) and min(x, 0) would both give 0."""
+    slope = tw.grad(lambda z: np.sum(activations.elu(z)))
+    z = np.array([-1e-9, 0.0, 1e-9, -1e4, 1e4])
+    close(slope(z), [1, 1, 1, 0, 1], atol=1e-8)
+    close(tw.compile(slope)(z), slope(z))
+
+
+def test_kinks_have_the_derivative_from_the_left():
+    for function, expected in ((activations.relu, 0.0), (activations.leaky_relu, 0.01)):
+        assert tw.grad(function)(0.0) == expected
+
+
 def test_dropout_keeps_the_mean_and_follows_its_key():
     layer, x = Dropout(0.3), np.ones((200, 100))
     out = layer(x, train=True, key=tw.random.key(0))
@@ -355,6 +335,15 @@ def test_embedding():
     close(compiled(layer, indices), layer(indices))
     close(compiled(layer, 3 - indices), layer(3 - indices))
     assert len(compiled.records) == 1
+    # As an argument of what is compiled or batched the layer may be bound: `tw.compile(layer)`.
+    bound = tw.compile(layer)
+    for numbers in (indices, 3 - indices, 0 * indices):
+        close(bound(numbers), layer(numbers))
+    assert len(bound.records) == 1
+    close(tw.vmap(layer)(indices), layer(indices))
+    close(tw.vmap(tw.vmap(layer))(indices), layer(indices))
+    with pytest.raises(ShapeError, match=r"W has shape \(3,\)"):
+        Embedding(np.ones(3))
     for wrong in ([4], [-1]):
         with pytest.raises(UserError, match=r"Embedding\(4 → 3, 12 parameters\).*\[0, 4\)"):
             layer(wrong)
@@ -378,114 +367,38 @@ def test_residual():
         Residual("tanh")
 
 
-def loop_conv(x, W, b, stride):
-    n, height, width, _ = x.shape
-    rows, columns, _, out = W.shape
-    shape = ((height - rows) // stride[0] + 1, (width - columns) // stride[1] + 1)
-    y = np.zeros((n, *shape, out))
-    for k, i, j, o in np.ndindex(*y.shape):
-        top, left = i * stride[0], j * stride[1]
-        y[k, i, j, o] = b[o] + np.sum(x[k, top : top + rows, left : left + columns] * W[..., o])
-    return y
+def test_settings_that_are_numpys_numbers_leave_float32_as_it_is():
+    x = X.astype(np.float32)
+    half, key = np.float64(0.5), tw.random.key(0)
+    norm = BatchNorm.create(3, momentum=half, epsilon=half, dtype=np.float32)
+    out, moved = norm.advance(x)
+    for value in (
+        LayerNorm.create(3, epsilon=half, dtype=np.float32)(x),
+        Dropout(half)(x, train=True, key=key),
+        out,
+        moved.mean,
+        moved.variance,
+        moved(x),
+        GRUCell.create(0, 3, 2, dtype=np.float32)(np.zeros((5, 2), np.float32), x),
+    ):
+        assert value.dtype == np.float32
+    assert repr(Dropout(half)) == "Dropout(0.5)"
 
 
-IMAGES = RNG.normal(size=(2, 5, 6, 2))
-
-
-@pytest.mark.parametrize("stride", [(1, 1), (2, 2), (1, 3)])
-def test_conv(stride):
-    W, b = RNG.normal(size=(3, 2, 2, 4)), RNG.normal(size=4)
-    layer = Conv2D(W, b, stride)
-    close(layer(IMAGES), loop_conv(IMAGES, W, b, stride), rtol=1e-11)
-    check_layer(layer, IMAGES)
-    same = Conv2D(W, b, stride, "same")
-    out = same(IMAGES)
-    assert out.shape == (2, -(-5 // stride[0]), -(-6 // stride[1]), 4)
-    check_layer(same, IMAGES)
-
-
-def test_conv_same_against_scipy():
-    W = RNG.normal(size=(3, 3, 1, 1))
-    image = RNG.normal(size=(7, 6))
-    expected = scipy.signal.correlate2d(image, W[..., 0, 0], mode="same")
-    close(Conv2D(W, None, 1, "same")(image[None, ..., None])[0, ..., 0], expected, rtol=1e-11)
-
-
-@pytest.mark.parametrize(("kind", "reduce"), [(MaxPool2D, np.max), (AvgPool2D, np.mean)])
-@pytest.mark.parametrize(("window", "stride"), [(2, None), ((3, 2), (1, 2))])
-def test_pooling(kind, reduce, window, stride):
-    layer = kind(window, stride)
-    (rows, columns), (down, right) = layer.window, layer.stride
-    out = layer(IMAGES)
-    assert out.shape == (2, (5 - rows) // down + 1, (6 - columns) // right + 1, 2)
-    for k, i, j, c in np.ndindex(*out.shape):
-        top, left = i * down, j * right
-        close(out[k, i, j, c], reduce(IMAGES[k, top : top + rows, left : left + columns, c]))
-    check_layer(layer, IMAGES)
-    tw.check_grads(lambda x: np.sum(np.sin(layer(x))), (IMAGES,))
-
-
-def test_a_small_convolutional_net():
-    net = Sequential(
-        [
-            Conv2D.create(0, 2, 3, 3, padding="same", dtype=np.float32),
-            activations.relu,
-            MaxPool2D(2),
-            lambda x: np.reshape(x, (len(x), -1)),
-            Affine.create(1, 2 * 3 * 3, 2, dtype=np.float32),
-        ]
-    )
-    x = IMAGES.astype(np.float32)
-    assert net(x).shape == (2, 2)
-    slope = tw.compile(tw.grad(lambda net: np.sum(net(x) ** 2)))(net)
-    assert slope.layers[0].W.dtype == np.float32
-    assert slope.layers[0].W.any()
-    with pytest.raises(ShapeError, match=r"layer 0 of Sequential: Conv2D.*channels last"):
-        net(x[..., :1])
-    with pytest.raises(ShapeError, match="larger than the image"):
-        Conv2D.create(0, 2, 3, 7)(x)
+def test_what_is_put_together_by_hand_has_to_fit():
+    one, two = np.ones(3), np.ones((2, 3))
     for call in (
-        lambda: Conv2D.create(0, 2, 3, 3, padding="full"),
-        lambda: Conv2D.create(0, 2, 3, 3, stride=0),
-        lambda: Conv2D.create(0, 2, 3, (3, 3, 3)),
-        lambda: MaxPool2D(0),
+        lambda: LayerNorm(one, two),
+        lambda: LayerNorm(one, np.zeros(1)),
+        lambda: LayerNorm(two, two),
+        lambda: BatchNorm(one, one, two, one),
+    ):
+        with pytest.raises(ShapeError, match="vectors of one length"):
+            call()
+    for make in (
+        lambda: MLP((np.tanh,)),
+        lambda: MLP((Affine.create(0, 2, 2),), "relu"),
+        lambda: Affine.create(0, 2, 3, init="he"),
     ):
         with pytest.raises(UserError):
-            call()
-
-
-def loop_gates(cell, h, x, k):
-    """Gate k before its function, one number at a time."""
-    n = len(h)
-    return [
-        cell.b[k * n + j]
-        + sum(x[i] * cell.W[i, k * n + j] for i in range(len(x)))
-        + sum(h[i] * cell.U[i, k * n + j] for i in range(n))
-        for j in range(n)
-    ]
-
-
-@pytest.mark.parametrize("kind", [GRUCell, LSTMCell])
-def test_cells(kind):
-    cell = kind.create(0, 3, 2)
-    cell = kind(cell.W, cell.U, RNG.normal(size=cell.b.shape))
-    h, c = RNG.normal(size=(5, 2)), RNG.normal(size=(5, 2))
-    expected = []
-    for x, h0, c0 in zip(X, h, c, strict=True):
-        gate = [scipy.special.expit(loop_gates(cell, h0, x, k)) for k in range(cell.gates)]
-        if kind is GRUCell:
-            new = np.tanh(loop_gates(cell, gate[0] * h0, x, 2))
-            expected.append(gate[1] * h0 + (1 - gate[1]) * new)
-        else:
-            c1 = gate[1] * c0 + gate[0] * np.tanh(loop_gates(cell, h0, x, 2))
-            expected.append((gate[3] * np.tanh(c1), c1))
-
-    def step(cell, h, c, x):
-        return np.stack(cell((h, c), x), axis=1) if kind is LSTMCell else cell(h, x)
-
-    close(step(cell, h, c, X), expected, rtol=1e-12)
-    tw.check_grads(lambda *args: np.sum(np.sin(step(*args))), (cell, h, c, X))
-    slope = tw.grad(lambda *args: np.sum(step(*args)))
-    close(tw.compile(slope)(cell, h, c, X).U, slope(cell, h, c, X).U, rtol=1e-10)
-    with pytest.raises(ShapeError, match=r"x has shape \(5, 2\), the state \(5, 2\)"):
-        step(cell, h, c, X[:, :2])
+            make()

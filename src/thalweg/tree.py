@@ -20,6 +20,7 @@ __all__ = [
     "flatten",
     "flatten_with_paths",
     "learned",
+    "plain_numbers",
     "static",
     "static_key",
     "tree_map",
@@ -82,6 +83,18 @@ def buffer(**options: Any) -> Any:
     """
     metadata = {**options.pop("metadata", {}), "buffer": True}
     return dataclasses.field(metadata=metadata, **options)
+
+
+def plain_numbers(owner: Any) -> None:
+    """NumPy scalars in the static fields of a dataclass become Python's numbers, in place.
+
+    Python's take the precision of what they meet: a np.float64 would make float64 of float32.
+    """
+    kind: Any = type(owner)
+    for name in _fields(kind)[1]:
+        value = getattr(owner, name)
+        if isinstance(value, np.generic):
+            object.__setattr__(owner, name, value.item())
 
 
 def static_key(value: Any) -> Hashable:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from thalweg.array import Array
-from thalweg.errors import ShapeError
+from thalweg.errors import ShapeError, UserError
 from thalweg.nn.activations import sigmoid
 from thalweg.nn.initialisers import glorot_uniform, orthogonal
 from thalweg.nn.layers import drawn, floating, size
@@ -33,6 +33,13 @@ class _Cell:
     b: Any
     gates: ClassVar[int]
 
+    def __post_init__(self) -> None:
+        W, U, b = np.shape(self.W), np.shape(self.U), np.shape(self.b)
+        wide = self.gates * (U[0] if U else 0)
+        if len(W) != 2 or W[1:] != (wide,) or U[1:] != (wide,) or b != (wide,):
+            n = f"{self.gates} · n"
+            raise ShapeError(f"{self!r}; expected (n_in, {n}), (n, {n}), ({n},)")
+
     @classmethod
     def create(
         cls, rng: np.random.Generator | int, n_in: int, n: int, *, dtype: Any = np.float64
@@ -55,13 +62,20 @@ class _Cell:
         return np.split(x, self.gates, axis=-1)
 
     def _fitting(self, x: Any, h: Any) -> tuple[Any, Any]:
-        """Inputs and state as arrays, their last axes checked."""
+        """Inputs and state as arrays of one batch, or one of them a vector for all of it."""
         x, h = (a if isinstance(a, Array) else np.asarray(a) for a in (x, h))
         (n_in, _), (n, _) = np.shape(self.W), np.shape(self.U)
         if x.shape[-1:] != (n_in,) or h.shape[-1:] != (n,):
             raise ShapeError(
                 f"{self!r}: x has shape {x.shape}, the state {h.shape}; expected (…, {n_in}) and "
                 f"(…, {n})"
+            )
+        axes = zip(x.shape[:-1], h.shape[:-1], strict=False)
+        same = x.ndim == h.ndim and all(n == m or 1 in (n, m) for n, m in axes)
+        if not same and 1 not in (x.ndim, h.ndim):
+            raise ShapeError(
+                f"{self!r}: x has shape {x.shape}, the state {h.shape}: a cell takes one step, so "
+                "both have the axes of one batch. Go through a sequence in a loop."
             )
         return x, h
 
@@ -76,7 +90,7 @@ class GRUCell(_Cell):
     Raises
     ------
     ShapeError
-        For inputs or a state with another number of features.
+        If W, U and b do not fit, for inputs or a state with another number of features or axes.
 
     Examples
     --------
@@ -109,12 +123,16 @@ class LSTMCell(_Cell):
     Raises
     ------
     ShapeError
-        For inputs or a state with another number of features.
+        If W, U and b do not fit, for inputs or a state with another number of features or axes.
+    UserError
+        For a state that is no pair.
     """
 
     gates: ClassVar[int] = 4
 
     def __call__(self, state: tuple[Any, Any], x: Any) -> tuple[Any, Any]:
+        if not isinstance(state, (tuple, list)) or len(state) != 2:
+            raise UserError(f"{self!r}: the state is a pair (h, c), got {type(state).__name__}")
         h, c = state
         x, h = self._fitting(x, h)
         _, c = self._fitting(x, c)

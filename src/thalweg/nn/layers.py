@@ -93,6 +93,20 @@ def size(owner: str, **sizes: Any) -> list[int]:
     return [int(n) for n in sizes.values()]
 
 
+def vectors(owner: str, **arrays: Any) -> None:
+    """Vectors of one length.
+
+    Raises
+    ------
+    ShapeError
+        If one of them has another.
+    """
+    shapes = {name: np.shape(x) for name, x in arrays.items()}
+    if len(set(shapes.values())) > 1 or any(len(shape) != 1 for shape in shapes.values()):
+        told = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+        raise ShapeError(f"{owner}: {told}; they are vectors of one length, a number a feature")
+
+
 def floating(owner: str, dtype: Any) -> np.dtype[Any]:
     """A dtype that weights can have.
 
@@ -111,6 +125,8 @@ def drawn(
     owner: str, init: Initialiser, rng: np.random.Generator, shape: tuple[int, ...], dtype: Any
 ) -> Any:
     """Weights by an initialiser, which may be the user's own: their shape is looked at."""
+    if not callable(init):
+        raise UserError(f"{owner}: init is a function (rng, shape, dtype), got {init!r}")
     weights = init(rng, shape, dtype)
     if np.shape(weights) != shape:
         raise ShapeError(f"{owner}: init gave shape {np.shape(weights)}, asked for {shape}")
@@ -354,6 +370,13 @@ class MLP(Layer):
     layers: tuple[Affine, ...]
     activation: Callable[[Any], Any] = static(default=relu)
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "layers", tuple(self.layers))
+        if not all(isinstance(layer, Affine) for layer in self.layers):
+            raise UserError("MLP: layers are Affine; Sequential takes any")
+        if not callable(self.activation):
+            raise UserError(f"MLP: activation is a function, got {self.activation!r}")
+
     @classmethod
     def create(
         cls,
@@ -385,8 +408,6 @@ class MLP(Layer):
         """
         if isinstance(sizes, (int, np.integer)) or len(sizes) < 2:
             raise UserError(f"MLP: sizes are inputs, hidden units and outputs, got {sizes!r}")
-        if not callable(activation):
-            raise UserError(f"MLP: activation is a function, got {activation!r}")
         rng = generator(rng)
         hidden = init or (he_normal if activation in _RECTIFIERS else glorot_uniform)
         pairs = list(itertools.pairwise(sizes))

@@ -9,8 +9,8 @@ import numpy as np
 
 from thalweg.api import detach
 from thalweg.errors import ShapeError, UserError
-from thalweg.nn.layers import Layer, features, floating, size
-from thalweg.tree import buffer, static
+from thalweg.nn.layers import Layer, features, floating, size, vectors
+from thalweg.tree import buffer, plain_numbers, static
 
 __all__ = ["BatchNorm", "LayerNorm"]
 
@@ -31,6 +31,11 @@ class LayerNorm(Layer):
     scale, shift : array of shape (n,)
     epsilon : float
 
+    Raises
+    ------
+    ShapeError
+        If scale and shift, or inputs, do not fit.
+
     Examples
     --------
     >>> import numpy as np, thalweg as tw
@@ -43,7 +48,9 @@ class LayerNorm(Layer):
     epsilon: float = static(default=1e-5)
 
     def __post_init__(self) -> None:
+        vectors("LayerNorm", scale=self.scale, shift=self.shift)
         _positive("LayerNorm", self.epsilon)
+        plain_numbers(self)
 
     @classmethod
     def create(cls, n: int, *, epsilon: float = 1e-5, dtype: Any = np.float64) -> LayerNorm:
@@ -81,7 +88,8 @@ class BatchNorm(Layer):
     Raises
     ------
     ShapeError
-        In training, with fewer than two rows.
+        If scale, shift, mean and variance, or inputs, do not fit; in training, with fewer than two
+        rows.
 
     Examples
     --------
@@ -101,9 +109,17 @@ class BatchNorm(Layer):
     has_modes: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
+        vectors(
+            "BatchNorm",
+            scale=self.scale,
+            shift=self.shift,
+            mean=self.mean,
+            variance=self.variance,
+        )
         _positive("BatchNorm", self.epsilon)
         if not 0 <= self.momentum < 1:
             raise UserError(f"BatchNorm: momentum={self.momentum!r}, it must be in [0, 1)")
+        plain_numbers(self)
 
     @classmethod
     def create(

@@ -13,7 +13,7 @@ from thalweg.errors import DtypeError, ShapeError, UserError
 from thalweg.nn.initialisers import Initialiser, normal
 from thalweg.nn.layers import Layer, as_layer, drawn, floating, run, size, standing
 from thalweg.random import bernoulli, generator
-from thalweg.tree import static
+from thalweg.tree import plain_numbers, static
 
 __all__ = ["Dropout", "Embedding", "Residual"]
 
@@ -52,6 +52,7 @@ class Dropout(Layer):
     def __post_init__(self) -> None:
         if not 0 <= self.rate < 1:
             raise UserError(f"Dropout: rate={self.rate!r}, it must be in [0, 1)")
+        plain_numbers(self)
 
     def _form(self) -> str:
         return str(self.rate)
@@ -79,6 +80,8 @@ class Embedding(Layer):
 
     Raises
     ------
+    ShapeError
+        If W has not two axes.
     DtypeError, UserError
         When called with what are no integers in [0, n).
 
@@ -91,6 +94,10 @@ class Embedding(Layer):
     """
 
     W: Any
+
+    def __post_init__(self) -> None:
+        if np.ndim(self.W) != 2:
+            raise ShapeError(f"Embedding: W has shape {np.shape(self.W)}, it is (n, n_features)")
 
     @classmethod
     def create(
@@ -127,7 +134,9 @@ class Embedding(Layer):
         # A negative index would count from the end.
         if indices.size and not (np.min(indices) >= 0 and np.max(indices) < n):
             raise UserError(f"{self!r}: indices must be in [0, {n})")
-        return np.take(self.W, indices, axis=0)
+        # NumPy would ask a traced index for its number, and compiled code be good for that alone.
+        W = np.asarray(self.W, like=indices) if isinstance(indices, Array) else self.W
+        return np.take(W, indices, axis=0)
 
 
 @dataclass(frozen=True, repr=False)

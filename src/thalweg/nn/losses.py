@@ -64,9 +64,7 @@ def _reduced(each: Any, reduction: str, weights: Any) -> Any:
             n in (1, m) for n, m in zip(shape, wanted, strict=True)
         )
         if not fits and shape != ():
-            raise ShapeError(
-                f"weights have shape {shape}; the losses without a reduction {wanted}"
-            )
+            raise ShapeError(f"weights have shape {shape}; the losses without a reduction {wanted}")
         # A weight of 0 leaves an example out, whatever its loss.
         each = np.where(np.equal(weights, 0), 0.0, each) * weights
     if reduction == "none":
