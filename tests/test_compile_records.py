@@ -213,6 +213,36 @@ def test_explain_shows_the_big_node(compiling):
     assert "the first call" in text
 
 
+@pytest.mark.parametrize(
+    ("name", "spelled"),
+    [
+        ("softmax", lambda x: np.exp(x) / np.sum(np.exp(x), axis=-1, keepdims=True)),
+        ("sigmoid", lambda x: np.exp(x) / (1 + np.exp(x))),
+        ("sigmoid of a − b", lambda x: np.exp(x) / (np.exp(x) + np.exp(x[::-1]))),
+    ],
+)
+def test_explain_of_spellings_whose_values_count_under_grad(compiling, name, spelled):
+    """A record keeps no values: `explain` of every softmax ended in NumPy's ValueError."""
+    compiled = compiling(lambda x: np.sum(spelled(x) ** 2))
+    compiled(X)
+    assert f"group: {name} = " in compiled.explain()
+
+
+def test_explain_says_what_is_alike_once(compiling):
+    """The unrolled steps of a loop filled pages."""
+
+    def loop(x):
+        for _ in range(20):
+            x = np.max(1 / (1 + np.exp(-x))) * x + 1
+        return x
+
+    compiled = compiling(loop)
+    compiled(X)
+    text = compiled.explain()
+    assert text.count("group ×20: sigmoid = ") == 1
+    assert len(text.splitlines()) < 20
+
+
 # ---- threads ----------------------------------------------------------------------------------
 
 

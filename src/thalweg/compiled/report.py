@@ -13,7 +13,7 @@ from thalweg.compiled.record import Record
 from thalweg.compiled.signature import describe_form, describe_leaf
 from thalweg.execute.executor import KernelReport, NumPyStep
 from thalweg.graph.node import describe_origin
-from thalweg.optimise.group import find_groups
+from thalweg.optimise.group import Group, find_groups
 
 __all__ = ["explain"]
 
@@ -42,12 +42,15 @@ def _record(number: int, record: Record, names: tuple[str, ...]) -> list[str]:
     for place, answers in _guards(record).items():
         lines.append(f"    branch: {place} answered {answers}")
     lines.append(f"    {len(graph.nodes)} gates")
-    for group in find_groups(graph.nodes, graph.outputs):
-        members = ", ".join(node.primitive.labels.gate for node in group.members)
-        lines.append(f"    group: {group.name} = {members}; local gradient {group.gradient}")
-        lines.append(f"           as one node: {group.saved}")
-    kernels = [x for x in record.executor.report if isinstance(x, KernelReport)]
-    lines += [f"    {_kernel(kernel, record)}" for kernel in kernels]
+    groups = Counter(_group(group) for group in find_groups(graph.nodes, graph.outputs))
+    for (text, saved), count in groups.items():
+        lines.append(f"    group{f' ×{count}' if count > 1 else ''}: {text}")
+        lines.append(f"           as one node: {saved}")
+    kernels: dict[str, list[str]] = {}  # loops of Python make many that are alike
+    for x in record.executor.report:
+        if isinstance(x, KernelReport):
+            kernels.setdefault(_kernel(x, record), []).append(x.name)
+    lines += [f"    {_called(alike)}: {text}" for text, alike in kernels.items()]
     steps = [x for x in record.executor.report if isinstance(x, NumPyStep)]
     for reason, count in Counter(step.reason for step in steps).items():
         gates = Counter(step.primitive for step in steps if step.reason == reason)
@@ -80,7 +83,20 @@ def _guards(record: Record) -> dict[str, str]:
     }
 
 
+def _group(group: Group) -> tuple[str, str]:
+    members = ", ".join(node.primitive.labels.gate for node in group.members)
+    return f"{group.name} = {members}; local gradient {group.gradient}", group.saved
+
+
+def _called(kernels: list[str]) -> str:
+    if len(kernels) == 1:
+        return f"kernel {kernels[0]}"
+    more = f", … ({len(kernels)} in all)" if kernels[3:] else ""
+    return f"kernels {', '.join(kernels[:3])}{more}"
+
+
 def _kernel(kernel: KernelReport, record: Record) -> str:
+    """What a kernel does and takes, without its name."""
     ops = ", ".join(f"{op} ×{n}" if n > 1 else op for op, n in Counter(kernel.ops).items())
     ops = ops or "copies"
     threads = ", on several threads" if kernel.parallel else ""
@@ -89,7 +105,7 @@ def _kernel(kernel: KernelReport, record: Record) -> str:
         share = machine().bound(kernel.bytes, kernel.flops, _dtype(record)) / kernel.seconds
         time = f"; {_time(kernel.seconds)}, {share:.0%} of the roofline"
     return (
-        f"kernel {kernel.name}: {kernel.what}{threads} of {ops}; {kernel.bytes:,} bytes, "
+        f"{kernel.what}{threads} of {ops}; {kernel.bytes:,} bytes, "
         f"{kernel.flops:,} operations{time}"
     )
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from thalweg.graph.node import Node
 from thalweg.graph.primitive import Primitive
+from thalweg.graph.spec import Spec
 from thalweg.optimise.gates import (
     Form,
     is_gate,
@@ -91,7 +92,7 @@ def _quotient(root: Node, numerator: Any, denominator: Any) -> Form | None:
         extra = tuple(m for m in over.members if m not in inner)
         for mine, other in (pair, pair[::-1]):
             if same(over.exponent, mine.exponent):
-                holds = not over.members or bool(np.isfinite(denominator.value).all())
+                holds = not over.members or _holds(denominator.value)
                 return _logistic(root, mine, other, (*extra, *inner), holds)
     tanh = _tanh(root, numerator, pair, inner)
     if tanh is not None:
@@ -149,9 +150,14 @@ def _softmax(root: Node, numerator: Any, denominator: Any) -> Form | None:
         return None  # it divides along another axis
     extra = () if numerator is found[2][0] else (numerator,)
     members = (*found[2], *passed, *extra, root)
-    value = denominator.value
-    holds = bool((np.isfinite(value) & (np.abs(value) > 1e-30)).all())
-    return Form("softmax", (z,), {"axes": axes}, members, holds)
+    return Form("softmax", (z,), {"axes": axes}, members, _holds(denominator.value, 1e-30))
+
+
+def _holds(value: Any, above: float = -1.0) -> bool:
+    """Whether all moduli are finite and above a bound: never known of a graph without values."""
+    if type(value) is Spec:
+        return False
+    return bool((np.isfinite(value) & (np.abs(value) > above)).all())
 
 
 def _lies_along(x: Any, axes: tuple[int, ...], z: Node) -> bool:
