@@ -135,6 +135,27 @@ def test_metrics_stand_in_the_bar(capsys):
     assert "mean" in capsys.readouterr().err
 
 
+def test_the_bar_ends_with_the_last_step(capsys):
+    """Steps within a tenth of a second of the last picture were not shown: "epoch 1/50" stayed."""
+    fit(epochs=50, progress=True)
+    assert "epoch 50/50" in capsys.readouterr().err
+
+
+def test_a_result_is_shown_in_a_line():
+    """In a notebook the last line printed both models and every number of the history."""
+    found = fit(epochs=50)
+    assert repr(found).startswith(f"<Fitted: 50 epochs, {found.steps} steps, loss ")
+    assert len(repr(found)) < 200
+
+
+def test_a_loss_of_several_numbers_is_told_with_its_name():
+    def residuals(p, x):
+        return p - x
+
+    with pytest.raises(tw.errors.NonScalarOutputError, match="residuals returned shape"):
+        fit(np.zeros(4), residuals, X)
+
+
 @pytest.mark.parametrize(
     ("extra", "message"),
     [

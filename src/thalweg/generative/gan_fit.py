@@ -50,6 +50,13 @@ class FittedGAN:
     steps: int = 0
     interrupted: bool = False
 
+    def __repr__(self) -> str:
+        """What came of it in a line."""
+        parts = [f"{self.steps} steps"]
+        parts += [f"{k} {line[-1]:.4g}" for k, line in self.history.items() if line and k != "step"]
+        parts += ["interrupted"] * self.interrupted
+        return f"<FittedGAN: {', '.join(parts)}>"
+
 
 def fit_gan(
     gan: GAN,

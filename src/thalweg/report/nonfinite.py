@@ -82,17 +82,18 @@ class NonFinite:
 
     def __str__(self) -> str:
         where = f"{self.file}:{self.line}" if self.file else "unknown place"
+        what = "input" if self.phase == "input" else f"gate {self.gate!r} at {where}:"
         at = f" at index {list(self.index)}" if self.index else ""
         made = self.downstream if self.phase in ("local", "backward") else self.value
         lines = [
             f"first non-finite number: {_short(made)} ({_PHASES[self.phase]})",
-            f"  gate {self.gate!r} at {where}: {self.expression}",
+            f"  {what} {self.expression}",
         ]
         if self.operands:
             lines.append(f"  operands{at}: {', '.join(map(_short, self.operands))}")
             lines.append(f"  value: {_short(self.value)}")
         elif at:
-            lines.append(f" {at}: {_short(self.value)}")
+            lines.append(f"  value{at}: {_short(self.value)}")
         if self.operand is not None:
             lines.append(
                 f"  towards operand {self.operand}: upstream {_short(self.upstream)}, "

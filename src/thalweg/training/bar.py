@@ -54,7 +54,8 @@ class Bar:
             rate=0.0,
         )
         self._next = 0.0
-        self._last = (time.monotonic(), done[1])
+        self._start = self._last = (time.monotonic(), done[1])
+        self._unseen: tuple[int, int, int, Mapping[str, Any]] | None = None
 
     def __enter__(self) -> Bar:
         self._progress.start()
@@ -66,14 +67,24 @@ class Bar:
         error: BaseException | None,
         at: TracebackType | None,
     ) -> None:
+        if self._unseen is not None:
+            self._last = self._start  # the last rate is that of the whole
+            self._update(time.monotonic(), *self._unseen)
         self._progress.stop()
 
     def step(self, epoch: int, batch: int, total: int, numbers: Mapping[str, Any]) -> None:
         """After a step: `batch` of this epoch, `total` of all."""
         now = time.monotonic()
         if now < self._next:
+            self._unseen = (epoch, batch, total, numbers)
             return
         self._next = now + _PAUSE
+        self._update(now, epoch, batch, total, numbers)
+
+    def _update(
+        self, now: float, epoch: int, batch: int, total: int, numbers: Mapping[str, Any]
+    ) -> None:
+        self._unseen = None
         before, steps = self._last
         self._last = (now, total)
         part = batch / self._steps if self._steps else 0.0

@@ -85,6 +85,14 @@ class Fitted:
     interrupted: bool = False
     stopped: bool = False
 
+    def __repr__(self) -> str:
+        """What came of it in a line: models and histories would fill pages."""
+        parts = [f"{self.epochs} epochs", f"{self.steps} steps"]
+        parts += [f"{name} {line[-1]:.4g}" for name, line in self.history.items() if line]
+        parts.append(f"best epoch {self.best_epoch}")
+        ended = ("interrupted", self.interrupted), ("stopped", self.stopped)
+        return f"<Fitted: {', '.join([*parts, *(name for name, is_so in ended if is_so)])}>"
+
 
 @dataclass(frozen=True)
 class Epoch:

@@ -206,6 +206,9 @@ def step(loss: Callable[..., Any], rule: Updating) -> Callable[..., Any]:
         value, metrics, moved = answer(loss(params, *batch, **options))
         return value, (metrics, moved)
 
+    # Messages name it as the user does.
+    objective.__name__ = str(getattr(loss, "__name__", None) or "the loss")
+
     def step(state: Any, params: Any, options: dict[str, Any], *batch: Any) -> Any:
         (value, (metrics, moved)), grads = value_and_grad(objective, has_aux=True)(
             params, options, *batch
