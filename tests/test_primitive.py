@@ -265,6 +265,29 @@ def test_without_a_rule():
         tw.grad(mine)(0.0)
 
 
+def test_the_rule_that_is_missing_has_the_functions_own_parameters():
+    @tw.primitive
+    def hill(x, k, *, n=2):
+        return x**n / (k**n + x**n)
+
+    with pytest.raises(tw.errors.NoRuleError) as caught:
+        tw.grad(hill)(1.0, 2.0)
+    assert "def _(out, x, k, *, n):" in str(caught.value)
+    assert "# ∂out/∂k" in str(caught.value)
+
+
+def test_a_forgotten_return_is_told():
+    """It ended in an AttributeError of ours."""
+
+    @tw.primitive
+    def mine(x):
+        np.sin(x)
+
+    for call in (mine, tw.grad(mine)):
+        with pytest.raises(tw.errors.UserError, match="mine returned None: is a return missing"):
+            call(1.0)
+
+
 @pytest.mark.parametrize(
     ("value", "args", "error", "message"),
     [

@@ -17,7 +17,7 @@ from thalweg.graph.node import Node, input_node
 from thalweg.guards import depth
 from thalweg.ops.structural import detach_node
 from thalweg.optimise.stabilise import stable_forms
-from thalweg.tracing import Run, leave, own, run
+from thalweg.tracing import Run, check_function, leave, own, run
 from thalweg.transforms.forward import forward
 from thalweg.transforms.linear import conform, zeros_like
 from thalweg.transforms.reverse import live_nodes, reverse
@@ -35,10 +35,7 @@ def is_single(argnums: Any) -> bool:
 
 def check_asked(name: str, function: Any, argnums: Any) -> None:
     """Refuse what is no function, and what are no positions, before anything is called."""
-    if not callable(function):
-        raise TypeError(
-            f"{name} needs a function, not {type(function).__name__}: write thalweg.{name}(f)(x)"
-        )
+    check_function(function, f"{name}(f)(x)")
     positions = (argnums,) if is_single(argnums) else argnums
     if not isinstance(positions, (tuple, list, range)) or not all(map(is_single, positions)):
         raise TypeError(
@@ -288,6 +285,7 @@ def vjp(f: Function, *args: Any, has_aux: bool = False) -> tuple[Any, Callable[[
     >>> pull(np.array([1.0, 10.0]))
     (array([ 2., 40.]),)
     """
+    check_function(f, "vjp(f, x)")
     traced = run(f, args, {}, range(len(args)), has_aux=has_aux, copy=True)
 
     def pull_back(cotangent: Any) -> Any:
@@ -371,12 +369,8 @@ def jvp(f: Function, args: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any,
     >>> float(out), float(tangent)
     (1.0, 2.0)
     """
-    for what, items in (("args", args), ("tangents", tangents)):
-        if not isinstance(items, (tuple, list)):
-            raise TreeError(
-                f"{what} must be a tuple with one item an argument, not "
-                f"{type(items).__name__}: thalweg.jvp(f, (x,), (t,)), and hvp in the same way"
-            )
+    check_function(f, "jvp(f, (x,), (t,))")
+    _check_tuples("jvp", args, tangents)
     if len(args) != len(tangents):
         raise TreeError(f"jvp: {len(args)} arguments, but {len(tangents)} tangents")
     traced = run(f, args, {}, range(len(args)))
@@ -415,6 +409,15 @@ def jvp(f: Function, args: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any,
     )
 
 
+def _check_tuples(name: str, args: Any, tangents: Any) -> None:
+    for what, items in (("args", args), ("tangents", tangents)):
+        if not isinstance(items, (tuple, list)):
+            raise TreeError(
+                f"{what} must be a tuple with one item an argument, not "
+                f"{type(items).__name__}: thalweg.{name}(f, (x,), (t,))"
+            )
+
+
 def hvp(f: Function, args: Sequence[Any], tangents: Sequence[Any]) -> Any:
     """The Hessian of the scalar function `f` applied to `tangents` (forward over reverse).
 
@@ -444,6 +447,8 @@ def hvp(f: Function, args: Sequence[Any], tangents: Sequence[Any]) -> Any:
     >>> tw.hvp(lambda x: np.sum(x**3), (np.array([1.0, 2.0]),), (np.array([1.0, 1.0]),))
     array([ 6., 12.])
     """
+    check_function(f, "hvp(f, (x,), (t,))")
+    _check_tuples("hvp", args, tangents)
     argnums = tuple(range(len(args)))
     gradient = grad(f, argnums if len(argnums) > 1 else 0)
     return jvp(gradient, args, tangents)[1]

@@ -14,7 +14,7 @@ from thalweg.graph.constants import as_numbers, hold
 from thalweg.graph.graph import between
 from thalweg.graph.node import Node, describe_origin, input_node, retire
 from thalweg.guards import Recording, depth
-from thalweg.tracing import leave, own, path_text, result_leaves
+from thalweg.tracing import check_function, leave, own, path_text, result_leaves
 from thalweg.transforms.batch import batch
 from thalweg.tree import Structure, branches, flatten_with_paths, unflatten
 
@@ -60,6 +60,7 @@ def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callable
            [ 4.,  6.],
            [ 8., 10.]])
     """
+    check_function(f, "vmap(f)(x)")
 
     @functools.wraps(f)
     def batched(*args: Any, **kwargs: Any) -> Any:

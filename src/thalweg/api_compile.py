@@ -33,6 +33,7 @@ from thalweg.execute.native.program import Program
 from thalweg.graph.graph import Guard
 from thalweg.graph.node import Node
 from thalweg.guards import depth
+from thalweg.tracing import check_function
 
 __all__ = ["Compiled", "compile"]
 
@@ -411,6 +412,5 @@ def compile(
         raise ValueError(f"threads={threads!r}: it must be a positive int, or None")
     if f is None:
         return functools.partial(compile, backend=backend, inplace=inplace, threads=threads)
-    if not callable(f):
-        raise TypeError(f"compile needs a function, not {type(f).__name__}: thalweg.compile(f)(x)")
+    check_function(f, "compile(f)(x)")
     return Compiled(f, backend, inplace, threads)

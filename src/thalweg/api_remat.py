@@ -22,6 +22,7 @@ from thalweg.graph.node import Node, input_node, user_frame
 from thalweg.graph.primitive import Labels, Primitive, register
 from thalweg.ops.structural import items
 from thalweg.optimise.stabilise import stable_forms
+from thalweg.tracing import check_function
 from thalweg.transforms.batch import batch
 from thalweg.transforms.forward import forward
 from thalweg.transforms.linear import zeros_like
@@ -61,6 +62,7 @@ def remat(f: Callable[..., Any]) -> Callable[..., Any]:
     >>> float(tw.grad(block)(0.0)) == float(np.cos(1.0))
     True
     """
+    check_function(f, "remat(f)(x)")
 
     @functools.wraps(f)
     def recomputed(*args: Any, **kwargs: Any) -> Any:

@@ -109,13 +109,23 @@ class UserPrimitive:
                 )
         result = apply(self.record, given, static)
         if type(result) is Node and self._rule is None:
-            raise NoRuleError(
-                f"{self.name} has no local Jacobian yet. Add it:\n\n"
-                f"    @{self.__name__}.local\n"
-                "    def _(out, x):\n"
-                "        return thalweg.kinds.Diagonal(…)   # ∂out/∂x"
-            )
+            raise NoRuleError(f"{self.name} has no local Jacobian yet. Add it:\n\n{self._missing()}")
         return wrap(items(result)) if self.record.outputs else wrap(result)
+
+    def _missing(self) -> str:
+        """The rule that is to be written, with the names of the function's own parameters."""
+        known = list(self._signature.parameters.values()) if self._signature else []
+        operands = [x.name for x in known if x.kind in (x.POSITIONAL_ONLY, x.POSITIONAL_OR_KEYWORD)]
+        operands = operands or ["x"]
+        static = [x.name for x in known if x.kind is x.KEYWORD_ONLY]
+        names = ["out", *operands, *(["*", *static] if static else [])]
+        lines = [f"@{self.__name__}.local", f"def _({', '.join(names)}):"]
+        if len(operands) == 1:
+            lines.append(f"    return thalweg.kinds.Diagonal(…)   # ∂out/∂{operands[0]}")
+        else:
+            kinds = [f"        thalweg.kinds.Diagonal(…),  # ∂out/∂{name}" for name in operands]
+            lines += ["    return (", *kinds, "    )"]
+        return "\n".join(f"    {line}" for line in lines)
 
     def _bind(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -166,6 +176,8 @@ class UserPrimitive:
         return tuple(self._numeric(part) for part in result)
 
     def _numeric(self, result: Any) -> Any:
+        if result is None:
+            raise UserError(f"{self.name} returned None: is a return missing?")
         if type(result) is Array or type(result) is Node:
             raise TracingError(
                 f"{self.name}: the value used a traced array that is not among the operands. "

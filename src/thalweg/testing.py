@@ -29,6 +29,7 @@ from thalweg.graph.node import apply
 from thalweg.graph.primitive import Primitive
 from thalweg.ops.structural import items
 from thalweg.primitives import UserPrimitive
+from thalweg.tracing import check_function
 from thalweg.tree import flatten
 
 __all__ = ["CheckRow", "GradientReport", "check_gradient", "check_grads", "check_primitive"]
@@ -128,6 +129,7 @@ def check_grads(
     >>> report.passed, max(report.errors.values()) < 1e-9
     (True, True)
     """
+    check_function(f, "check_grads(f, (x,))")
     args = args if type(args) is tuple else (args,)
     wrong = [mode for mode in modes if mode not in MODES]
     if wrong or not modes or order < 1:

@@ -14,7 +14,29 @@ from thalweg.graph.node import Node, input_node
 from thalweg.guards import Guard, Recording, depth
 from thalweg.tree import Structure, flatten, flatten_with_paths, unflatten
 
-__all__ = ["Run", "as_input", "call_traced", "leave", "own", "path_text", "result_leaves", "run"]
+__all__ = [
+    "Run",
+    "as_input",
+    "call_traced",
+    "check_function",
+    "leave",
+    "own",
+    "path_text",
+    "result_leaves",
+    "run",
+]
+
+
+def check_function(function: Any, call: str) -> None:
+    """Refuse what is no function, mostly its result, before anything is run.
+
+    `call` shows how it is written: ``"grad(f)(x)"``.
+    """
+    if not callable(function):
+        name = call.partition("(")[0]
+        raise TypeError(
+            f"{name} needs a function, not {type(function).__name__}: write thalweg.{call}"
+        )
 
 
 class Run(NamedTuple):

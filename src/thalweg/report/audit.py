@@ -14,7 +14,7 @@ from thalweg.graph.node import Node
 from thalweg.ops.structural import DETACH, ITEM
 from thalweg.report.arguments import inputs_of
 from thalweg.report.source import Sources
-from thalweg.tracing import run
+from thalweg.tracing import check_function, run
 
 __all__ = ["Audit", "Cut", "Unused", "audit"]
 
@@ -134,6 +134,7 @@ def audit(f: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Audit:
     >>> bool(found), [u.name for u in found.unused], [c.category for c in found.cuts]
     (True, ['y'], ['piecewise constant'])
     """
+    check_function(f, "audit(f, x)")
     names, call, leaves = inputs_of(f, args, kwargs)
     traced = run(call, leaves, {}, range(len(leaves)), names=names)
     graph = between(traced.inputs, traced.outputs, traced.guards)

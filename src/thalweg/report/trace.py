@@ -27,7 +27,7 @@ from thalweg.report.passes import (
 )
 from thalweg.report.record import GroupFound, Record, TraceNode
 from thalweg.report.trouble import gate_errors
-from thalweg.tracing import run
+from thalweg.tracing import check_function, run
 from thalweg.tree import unflatten
 
 __all__ = ["Trace", "trace"]
@@ -242,6 +242,7 @@ def trace(f: Callable[..., Any], /, *args: Any, upstream: Any = None, **kwargs: 
     >>> {name: float(g) for name, g in t.gradients.items()}
     {'x': -4.0, 'y': -4.0, 'z': 3.0}
     """
+    check_function(f, "trace(f, x)")
     frame = user_frame()
     caller = (frame.f_code, frame.f_lasti)
     names, call, leaves = inputs_of(f, args, kwargs)
