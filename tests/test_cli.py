@@ -33,6 +33,19 @@ def run(capsys, *arguments):
     return code, captured.out, captured.err
 
 
+def test_the_command_alone_says_what_there_is(capsys):
+    code, out, err = run(capsys)
+    assert (code, out) == (2, "")
+    for word in ("explain", "playground", "lecture", "examples:", "exit codes"):
+        assert word in err
+
+
+def test_an_expression_is_asked_for_and_values_are_not(capsys):
+    code, _, err = run(capsys, "explain")
+    assert code == 2
+    assert err.endswith("the following arguments are required: EXPR\n")
+
+
 def test_explain_prints_the_neuron_of_the_lecture(capsys):
     code, out, err = run(capsys, "explain", NEURON, *NEURON_VALUES)
     assert (code, err) == (0, "")

@@ -133,6 +133,14 @@ def test_hostile_text_is_refused(text):
         parse(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "advice"), [("x^2", r"x \*\* 2"), ("2x", r"2\*x"), ("x & 1", "not allowed")]
+)
+def test_what_is_written_elsewhere_is_told_in_the_words_of_a_reader(text, advice):
+    with pytest.raises(ExpressionError, match=advice):
+        parse(text)
+
+
 WHEN_RUN = [
     ("9**9**9", {}),
     ("2.0 ** 5000", {}),

@@ -57,6 +57,9 @@ def _parsed(argv: Sequence[str]) -> argparse.Namespace:
     """The arguments; an expression may begin with a minus, values may come after options."""
     top = parser()
     words = list(argv)
+    if not words:  # what there is to ask for, rather than that something was not
+        top.print_help(sys.stderr)
+        raise SystemExit(2)
     if words and words[0] in ("explain", "check", "structure"):  # argparse takes "-x*y" for options
         words = [
             f" {word}" if re.match(r"-[^-]", word) and word != "-h" else word for word in words
@@ -65,7 +68,7 @@ def _parsed(argv: Sequence[str]) -> argparse.Namespace:
     if any(word.startswith("-") for word in rest) or (rest and "values" not in args):
         top.error(f"unrecognized arguments: {' '.join(rest)}")
     if rest:
-        args.values += rest
+        args.values = [*args.values, *rest]
     return args
 
 

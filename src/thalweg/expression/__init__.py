@@ -139,7 +139,8 @@ def parse(text: str) -> Expression:
         tree = ast.parse(line, "<expression>")
     except SyntaxError as error:
         place = max((error.offset or 1) - 1, 0)
-        refuse(line, place, place + 1, f"not an expression: {error.msg}")
+        product = "; a product is 2*x" if error.msg == "invalid decimal literal" else ""
+        refuse(line, place, place + 1, f"not an expression: {error.msg}{product}")
     except (RecursionError, MemoryError):
         raise ExpressionError("the expression is nested too deeply") from None
     steps = steps_of(line, tree.body)

@@ -91,6 +91,7 @@ COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.NotEq: np.not_equal,
 }
 HINTS = {"×": "*", "·": "*", "⋅": "*", "−": "-", "–": "-", "÷": "/", "²": "**2", "π": "pi"}
+_BITWISE = "'&', '|', '<<' and '>>' are not allowed: an expression has + - * / // % ** @"
 #: What other syntax is called, and what to write instead.
 _REFUSED: dict[type[ast.AST], str] = {
     ast.Lambda: "a lambda is not allowed",
@@ -191,7 +192,9 @@ def _check(line: str, tree: ast.expr) -> tuple[str, ...]:
                     refuse_node(line, node, "'in' and 'is' are not allowed")
             case ast.BinOp(op=op):
                 if type(op) not in BINARY:
-                    refuse_node(line, node, f"the operator {type(op).__name__} is not allowed")
+                    power = type(op) is ast.BitXor
+                    advice = "'^' is no power here: write x ** 2" if power else _BITWISE
+                    refuse_node(line, node, advice)
             case ast.UnaryOp(op=op):
                 if type(op) not in UNARY:
                     refuse_node(line, node, "'not' and '~' are not allowed")
