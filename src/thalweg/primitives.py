@@ -109,7 +109,8 @@ class UserPrimitive:
                 )
         result = apply(self.record, given, static)
         if type(result) is Node and self._rule is None:
-            raise NoRuleError(f"{self.name} has no local Jacobian yet. Add it:\n\n{self._missing()}")
+            missing = self._missing()
+            raise NoRuleError(f"{self.name} has no local Jacobian yet. Add it:\n\n{missing}")
         return wrap(items(result)) if self.record.outputs else wrap(result)
 
     def _missing(self) -> str:

@@ -61,9 +61,7 @@ def add(commands: Any) -> None:
 def add_expression(parser: argparse.ArgumentParser) -> None:
     """The expression and the values of its variables."""
     parser.add_argument("expression", metavar="EXPR", help='such as "(x + y) * z"')
-    parser.add_argument(
-        "values", metavar="NAME=VALUE", nargs="*", default=[], help="such as x=-2"
-    )
+    parser.add_argument("values", metavar="NAME=VALUE", nargs="*", default=[], help="such as x=-2")
 
 
 def function_and_values(args: argparse.Namespace) -> tuple[Function, list[Any]]:
