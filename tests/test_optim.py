@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -205,6 +206,23 @@ def test_what_does_not_fit_is_said():
         opt.update(optim.SGD(0.1).init(params), params, params)
     with pytest.raises(ShapeError, match="the state's 'mean'"):
         opt.update(opt.init({"layer": {"W": np.ones(3)}}), params, params)
+    with pytest.raises(TreeError, match=r"Adam: the state comes from its init.*got dict"):
+        opt.update(params, state, params)  # the order of other libraries
+    with pytest.raises(DtypeError, match="they are real"):
+        opt.update(state, {"layer": {"W": np.ones((2, 3)) * 1j}}, params)
+    groups = optim.Groups(lambda path, leaf: "a", a=opt)
+    for wrong in (state, {"b": state}):
+        with pytest.raises(TreeError, match=r"a dict of the groups \['a'\]"):
+            groups.update(wrong, params, params)
+    with pytest.raises(TreeError, match="EMA: the average comes from its init"):
+        optim.EMA().update(params, params)
+    for call in (
+        lambda: optim.Groups(lambda path, leaf: "a", a=0.1),
+        lambda: optim.Clipped(0.1, norm=1.0),
+        lambda: optim.Clipped(optim.Adam, norm=1.0),
+    ):
+        with pytest.raises(TypeError, match="must be an optimiser"):
+            call()
     with pytest.raises(DtypeError, match=r"n is ndarray of dtype int64"):
         opt.init({"n": np.arange(3)})
 
@@ -223,6 +241,10 @@ def test_what_does_not_fit_is_said():
         lambda: optim.OneCycle(0.1, 10, up=0.0),
         lambda: optim.EMA(1.0),
         lambda: optim.Polyak(every=0),
+        lambda: optim.Polyak(start=1.5),
+        lambda: optim.minimize_lbfgs(np.sum, np.ones(2), memory=0),
+        lambda: optim.minimize_lbfgs(np.sum, np.ones(2), max_iterations=0),
+        lambda: optim.minimize_newton(np.sum, np.ones(2), max_iterations=2.5),
         lambda: optim.Clipped(optim.SGD(0.1), norm=0.0),
         lambda: optim.clip_by_value(np.ones(2), -1.0),
     ],
@@ -230,6 +252,32 @@ def test_what_does_not_fit_is_said():
 def test_settings_out_of_range(make):
     with pytest.raises(ValueError, match="must be"):
         make()
+
+
+ONE = np.float64(0.5)  # a NumPy number, as of np.logspace: it would make float64 of float32
+
+
+@pytest.mark.parametrize(
+    "opt",
+    [
+        optim.SGD(ONE),
+        optim.Momentum(ONE, ONE),
+        optim.Nesterov(ONE, ONE),
+        optim.Adagrad(ONE, epsilon=ONE),
+        optim.RMSprop(ONE, decay=ONE, epsilon=ONE),
+        optim.AdamW(ONE, beta1=ONE, beta2=ONE, epsilon=ONE, decay=ONE),
+        optim.Lion(ONE, beta1=ONE, beta2=ONE, decay=ONE),
+        optim.SGD(optim.WarmUp(optim.Cosine(ONE, 10, ONE), 3)),
+        optim.Clipped(optim.SGD(ONE), norm=ONE, value=ONE),
+    ],
+)
+def test_settings_and_gradients_of_more_digits_leave_float32_as_it_is(opt):
+    params = start(np.float32)
+    state = opt.init(params)
+    for grads in (tw.grad(loss)(params, np.float32(1)), tw.grad(loss)(start(), 1.0)):
+        after, moved = opt.update(state, grads, params)
+        for leaf in flatten((after.moments, moved))[0]:
+            assert leaf.dtype == np.float32
 
 
 def test_schedules():
@@ -274,6 +322,49 @@ def test_clipping():
     np.testing.assert_allclose(huge, 1.0, rtol=1e-6)
     assert np.all(np.isnan(optim.clip_by_global_norm(np.array([1.0, np.nan]), 1.0)))
     np.testing.assert_array_equal(optim.clip_by_value(np.array([np.nan, 9.0]), 1.0), [np.nan, 1])
+
+
+def test_gradients_of_buffers_do_not_count_in_the_norm():
+    norm = tw.nn.BatchNorm.create(2)
+    grads = tw.nn.BatchNorm(np.array([3.0, 0]), np.array([0, 4.0]), np.full(2, 1e6), np.zeros(2))
+    assert optim.global_norm(grads) == 5.0
+    opt = optim.Clipped(optim.SGD(1.0), norm=1.0)
+    moved = opt.update(opt.init(norm), grads, norm)[1]
+    np.testing.assert_allclose(moved.scale, [0.4, 1])
+    np.testing.assert_allclose(moved.shift, [0, -0.8])
+
+
+def test_clipping_of_what_is_not_float():
+    (by_norm,) = optim.clip_by_global_norm([np.array([3, 4])], 1.0)
+    np.testing.assert_allclose(by_norm, [0.6, 0.8])
+    np.testing.assert_allclose(optim.clip_by_global_norm(np.array([3 + 4j]), 1.0), [0.6 + 0.8j])
+    with pytest.raises(DtypeError, match="no order"):
+        optim.clip_by_value(np.array([3 + 4j]), 1.0)
+
+
+def test_leaves_of_one_place_cannot_be_told_apart():
+    params = {"a.b": np.ones(2), "a": {"b": np.zeros(2)}}
+    with pytest.raises(TreeError, match=r"two leaves have the place 'a\.b'"):
+        optim.Groups(lambda path, leaf: "a", a=optim.SGD(0.1)).init(params)
+
+
+@pytest.mark.parametrize("minimise", [optim.minimize_lbfgs, optim.minimize_newton])
+def test_what_was_computed_is_counted(minimise, monkeypatch):
+    calls = []
+
+    def counting(function):
+        return lambda *args: calls.append(function) or function(*args)
+
+    monkeypatch.setattr(sys.modules["thalweg.optim.minimise"], "compile", counting)
+    found = minimise(lambda w: np.sum(np.cosh(w - 1.0)), np.zeros(3))
+    assert found.converged
+    assert len(calls) == found.evaluations + found.products
+
+
+@pytest.mark.parametrize("minimise", [optim.minimize_lbfgs, optim.minimize_newton])
+def test_minimising_nothing(minimise):
+    found = minimise(lambda params: 7.0, {})
+    assert (found.params, found.value, found.converged) == ({}, 7.0, True)
 
 
 def test_groups_act_as_their_optimisers_and_none_is_frozen():

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from thalweg.optim.base import cast, check_fraction, check_positive, fresh, match
+from thalweg.errors import TreeError
+from thalweg.optim.base import cast, check_fraction, check_whole, fresh, match
 from thalweg.tree import flatten, static, unflatten
 
 __all__ = ["EMA", "Averaged", "Polyak"]
@@ -46,6 +47,11 @@ class _Average(ABC):
         TreeError, ShapeError
             If they do not have the form of the average.
         """
+        if not isinstance(averaged, Averaged):
+            raise TreeError(
+                f"{type(self).__name__}: the average comes from its init, and first in "
+                f"update(averaged, params); got {type(averaged).__name__}"
+            )
         leaves, structure = flatten(averaged.params)
         count = averaged.count + 1
         weight = self._weight(count)
@@ -108,8 +114,8 @@ class Polyak(_Average):
     every: int = static(default=1)
 
     def __post_init__(self) -> None:
-        check_positive("start", self.start, zero=True)
-        check_positive("every", self.every)
+        check_whole("start", self.start, zero=True)
+        check_whole("every", self.every)
 
     def _weight(self, count: Any) -> Any:
         taken = (count - self.start) / self.every

@@ -11,7 +11,15 @@ from typing import Any, ClassVar
 import numpy as np
 
 from thalweg.errors import DtypeError, ShapeError, TreeError
-from thalweg.tree import Structure, flatten, flatten_with_paths, learned, static, unflatten
+from thalweg.tree import (
+    Structure,
+    flatten,
+    flatten_with_paths,
+    learned,
+    plain_numbers,
+    static,
+    unflatten,
+)
 
 __all__ = [
     "Optimiser",
@@ -19,8 +27,10 @@ __all__ = [
     "Updating",
     "cast",
     "check_fraction",
+    "check_optimiser",
     "check_positive",
     "check_rate",
+    "check_whole",
     "fresh",
     "match",
     "path_name",
@@ -64,8 +74,9 @@ class Updating(ABC):
 
         Raises
         ------
-        TreeError, ShapeError
-            If gradients or state do not have the form of the parameters.
+        TreeError, ShapeError, DtypeError
+            If gradients or state do not have the form of the parameters, or gradients are complex
+            and parameters real.
         """
 
 
@@ -86,6 +97,7 @@ class Optimiser(Updating):
 
     def __post_init__(self) -> None:
         check_rate(self.rate)
+        plain_numbers(self)
 
     def init(self, params: Any) -> State:
         """The state before the first step, for parameters of this form."""
@@ -98,6 +110,11 @@ class Optimiser(Updating):
 
     def update(self, state: State, grads: Any, params: Any) -> tuple[State, Any]:
         """One step: the next state and the next parameters. Nothing is written to."""
+        if not isinstance(state, State):
+            raise TreeError(
+                f"{type(self).__name__}: the state comes from its init, and first in "
+                f"update(state, grads, params); got {type(state).__name__}"
+            )
         leaves, structure = flatten(params)
         slopes = match(grads, structure, leaves, "the gradients")
         if set(state.moments) != set(self._moments):
@@ -113,7 +130,7 @@ class Optimiser(Updating):
         count = state.count + 1
         rule = self._rule(rate, count)
         moved = [
-            rule(p, np.conj(g) if _dtype(g).kind == "c" else g, *m) if moves else (p, *m)
+            rule(p, _downhill(g, p), *m) if moves else (p, *m)
             for moves, p, g, *m in zip(learned(structure), leaves, slopes, *kept, strict=True)
         ]
         columns = list(zip(*moved, strict=True)) or [()] * (1 + len(self._moments))
@@ -138,7 +155,20 @@ class Optimiser(Updating):
 
 def cast(x: Any, p: Any) -> Any:
     """A scalar in the (real) precision of a leaf, so that float32 parameters stay float32."""
-    return x.astype(_dtype(p).type(0).real.dtype) if hasattr(x, "astype") else x
+    dtype = _dtype(p)
+    return x.astype(dtype.type(0).real.dtype) if hasattr(x, "astype") and dtype.kind in "fc" else x
+
+
+def _downhill(g: Any, p: Any) -> Any:
+    """A gradient, conjugate where it is complex, in the precision of the parameters."""
+    mine, wanted = _dtype(g), _dtype(p)
+    if mine.kind == "c":
+        if wanted.kind != "c":
+            raise DtypeError(f"a gradient is {mine}, its parameters are {wanted}: they are real")
+        g = np.conj(g)
+    elif mine.kind != "f" or wanted.kind != "f":
+        return g
+    return g if mine == wanted or not hasattr(g, "astype") else g.astype(wanted)
 
 
 def _dtype(leaf: Any) -> np.dtype[Any]:
@@ -210,3 +240,16 @@ def check_fraction(name: str, x: Any) -> None:
     check_positive(name, x, zero=True)
     if x >= 1:
         raise ValueError(f"{name}={x!r}: it must be below 1")
+
+
+def check_whole(name: str, x: Any, *, zero: bool = False) -> None:
+    """A positive integer (or 0)."""
+    check_positive(name, x, zero=zero)
+    if x != int(x):
+        raise ValueError(f"{name}={x!r}: it must be a whole number")
+
+
+def check_optimiser(name: str, x: Any) -> None:
+    """What has `init` and `update` is an optimiser."""
+    if isinstance(x, type) or not all(callable(getattr(x, m, None)) for m in ("init", "update")):
+        raise TypeError(f"{name} must be an optimiser of thalweg.optim, got {x!r}")

@@ -8,15 +8,32 @@ from typing import Any
 
 import numpy as np
 
-from thalweg.optim.base import Updating, cast, check_positive, match, path_name
-from thalweg.tree import flatten, flatten_with_paths, learned, static, tree_map, unflatten
+from thalweg.errors import DtypeError, TreeError
+from thalweg.optim.base import (
+    Updating,
+    cast,
+    check_optimiser,
+    check_positive,
+    match,
+    path_name,
+)
+from thalweg.tree import (
+    flatten,
+    flatten_with_paths,
+    learned,
+    plain_numbers,
+    static,
+    tree_map,
+    unflatten,
+)
 
 __all__ = ["Clipped", "Groups", "clip_by_global_norm", "clip_by_value", "global_norm"]
 
 
 def _norm(grads: Any) -> tuple[Any, Any]:
-    """The largest |g| of all leaves, and ‖g‖ over it: no square overflows or vanishes."""
-    leaves = [g for g in flatten(grads)[0] if np.size(g)]
+    """The largest |g| of all that is learned, and ‖g‖ over it: no square overflows or vanishes."""
+    flat, structure = flatten(grads)
+    leaves = [g for g, moves in zip(flat, learned(structure), strict=True) if moves and np.size(g)]
     if not leaves:
         return 0.0, 0.0
     largest = np.max(np.stack([np.max(np.abs(g)) for g in leaves]))
@@ -25,7 +42,7 @@ def _norm(grads: Any) -> tuple[Any, Any]:
 
 
 def global_norm(grads: Any) -> Any:
-    """The Euclidean norm of all leaves together.
+    """The Euclidean norm of all leaves together; buffers, which are not learned, do not count.
 
     Examples
     --------
@@ -58,6 +75,11 @@ def clip_by_global_norm(grads: Any, limit: float) -> Any:
 def clip_by_value(grads: Any, limit: float) -> Any:
     """Every entry brought into [−limit, limit]; nan stays.
 
+    Raises
+    ------
+    DtypeError
+        For complex numbers, which have no order; `clip_by_global_norm` takes them.
+
     Examples
     --------
     >>> import numpy as np, thalweg as tw
@@ -65,7 +87,14 @@ def clip_by_value(grads: Any, limit: float) -> Any:
     array([-1. ,  0.5])
     """
     check_positive("limit", limit)
-    return tree_map(lambda g: np.clip(g, -limit, limit), grads)
+    limit = float(limit)  # a np.float64 would make float64 of float32
+
+    def clipped(g: Any) -> Any:
+        if np.iscomplexobj(g):
+            raise DtypeError("complex gradients have no order: clip them by their norm")
+        return np.clip(g, -limit, limit)
+
+    return tree_map(clipped, grads)
 
 
 @dataclass(frozen=True)
@@ -94,6 +123,8 @@ class Clipped(Updating):
     value: float | None = static(default=None)
 
     def __post_init__(self) -> None:
+        check_optimiser("optimiser", self.optimiser)
+        plain_numbers(self)
         for name in ("norm", "value"):
             limit = getattr(self, name)
             if limit is not None:
@@ -145,6 +176,9 @@ class Groups(Updating):
     def __init__(self, choose: Callable[[str, Any], str], /, **optimisers: Updating | None) -> None:
         if not callable(choose):
             raise TypeError(f"choose must be a function of (path, leaf), not {choose!r}")
+        for name, opt in optimisers.items():
+            if opt is not None:
+                check_optimiser(name, opt)
         object.__setattr__(self, "choose", choose)
         object.__setattr__(self, "optimisers", tuple(optimisers.items()))
 
@@ -152,10 +186,14 @@ class Groups(Updating):
         """Group → path → leaf, of the leaves that are learned."""
         groups: dict[str, dict[str, Any]] = {name: {} for name, _ in self.optimisers}
         leaves, structure = flatten_with_paths(params)
+        seen: set[str] = set()
         for (path, leaf), moves in zip(leaves, learned(structure), strict=True):
+            text = path_name(path)
+            if text in seen:
+                raise TreeError(f"two leaves have the place {text!r}: rename a key of the dict")
+            seen.add(text)
             if not moves:
                 continue
-            text = path_name(path)
             name = self.choose(text, leaf)
             if name not in groups:
                 raise ValueError(
@@ -171,6 +209,13 @@ class Groups(Updating):
 
     def update(self, state: Any, grads: Any, params: Any) -> tuple[dict[str, Any], Any]:
         """One step of each group."""
+        wanted = {name for name, opt in self.optimisers if opt is not None}
+        if not isinstance(state, dict) or set(state) != wanted:
+            raise TreeError(
+                f"the state is a dict of the groups {sorted(wanted)}, from init, and first in "
+                f"update(state, grads, params); got "
+                f"{sorted(state) if isinstance(state, dict) else type(state).__name__}"
+            )
         leaves, structure = flatten_with_paths(params)
         names = [path_name(path) for path, _ in leaves]
         slopes = match(grads, structure, [leaf for _, leaf in leaves], "the gradients")

@@ -12,7 +12,7 @@ import scipy.optimize
 from thalweg.api import hvp, value_and_grad
 from thalweg.api_compile import compile
 from thalweg.errors import DataError
-from thalweg.optim.base import check_positive, fresh
+from thalweg.optim.base import check_positive, check_whole, fresh
 from thalweg.tree import Structure, flatten, learned, unflatten
 
 __all__ = ["Minimum", "minimize_lbfgs", "minimize_newton"]
@@ -64,6 +64,7 @@ class _Flat:
         self._curve = compile(lambda p, t, *args: hvp(lambda inner: loss(inner, *args), (p,), (t,)))
         self.evaluations = self.products = 0
         self.start = self.join(unflatten(structure, leaves))
+        self._first: tuple[float, np.ndarray] | None = None
 
     def join(self, tree: Any) -> np.ndarray:
         """A tree as a vector."""
@@ -80,7 +81,9 @@ class _Flat:
         return unflatten(self._structure, shaped)
 
     def slope(self, x: np.ndarray) -> tuple[float, np.ndarray]:
-        """Value and gradient."""
+        """Value and gradient; where it begins, they are computed once."""
+        if self._first is not None and np.array_equal(x, self.start):
+            return self._first
         self.evaluations += 1
         value, gradient = self._slope(self.split(x), *self._args)
         return float(value), self._without_buffers(gradient)
@@ -100,14 +103,15 @@ class _Flat:
         self, method: str, tolerance: float, *, hessp: Any = None, **options: Any
     ) -> Minimum:
         """Run SciPy's `method`, and look at what came out."""
-        value, gradient = self.slope(self.start)
+        value, gradient = self._first = self.slope(self.start)
         if not (np.isfinite(value) and np.all(np.isfinite(gradient))):
             raise DataError(
                 f"the loss is {value} at the start, its gradient "
                 f"{'finite' if np.all(np.isfinite(gradient)) else 'not'}: there is no way down "
                 "from there. `thalweg.trace` names the node where it begins."
             )
-        self.evaluations = 0  # SciPy begins with the same
+        if not self.start.size:
+            return Minimum(self.split(self.start), value, 0.0, True, 0, 1, 0, "no parameters")
         with np.errstate(over="ignore", invalid="ignore"):  # a step that is too long is taken back
             found = scipy.optimize.minimize(
                 self.slope, self.start, jac=True, hessp=hessp, method=method, options=options
@@ -172,6 +176,8 @@ def minimize_lbfgs(
     (True, 1.0, True)
     """
     check_positive("tolerance", tolerance)
+    check_whole("max_iterations", max_iterations)
+    check_whole("memory", memory)
     # ftol = 0: only the gradient says that it is done, not a step that gained little.
     options = {"gtol": tolerance, "ftol": 0.0, "maxcor": memory, "maxiter": max_iterations}
     options["maxfun"] = 20 * max_iterations
@@ -214,6 +220,7 @@ def minimize_newton(
     (array([1., 1., 1.]), 4)
     """
     check_positive("tolerance", tolerance)
+    check_whole("max_iterations", max_iterations)
     flat = _Flat(loss, params, args)
     options = {"gtol": tolerance, "maxiter": max_iterations}
     return flat.minimise("trust-ncg", tolerance, hessp=flat.curve, **options)
