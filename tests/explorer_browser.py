@@ -83,7 +83,7 @@ class Browser:
 
 
 def start():
-    """A Chromium without windows, or None where there is none."""
+    """A Chromium without windows."""
     options = webdriver.ChromeOptions()
     options.binary_location = CHROMIUM
     for option in OPTIONS.split():

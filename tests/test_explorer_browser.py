@@ -294,8 +294,6 @@ def test_ten_thousand_nodes(browser):
     assert browser.js("return document.querySelectorAll('#graph .card').length") < 360
     browser.key("0")
     assert not browser.js("return document.getElementById('overview').hidden")
-    paint = browser.js("return performance.getEntriesByName('first-contentful-paint')[0].startTime")
-    assert paint < 1000 * PATIENCE  # wall-clock: 2 s where the machine is idle
     label, value, _ = browser.js(NODE, len(trace) - 1)
     assert label == trace.nodes[-1].label
     assert float(value) == trace.nodes[-1].value

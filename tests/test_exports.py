@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import re
 from importlib import metadata
@@ -39,6 +40,24 @@ def test_public_names_have_a_docstring(name):
 @pytest.mark.parametrize("name", [n for n in NAMES if inspect.isfunction(getattr(tw, n))])
 def test_public_functions_have_hints_and_an_example(name):
     function = getattr(tw, name)
+    signature = inspect.signature(function)
+    for parameter in signature.parameters.values():
+        assert parameter.annotation is not inspect.Parameter.empty, parameter
+    assert signature.return_annotation is not inspect.Signature.empty
+    assert ">>>" in function.__doc__
+
+
+#: Functions of modules beside the names of `tw`; those of `tw.scipy` have SciPy's signatures.
+INNER = [
+    pytest.param(thing, id=f"{module}.{name}")
+    for module in ("generative", "heads.evaluate", "nn.losses", "optim", "random", "testing")
+    for name, thing in vars(importlib.import_module(f"thalweg.{module}")).items()
+    if name in importlib.import_module(f"thalweg.{module}").__all__ and inspect.isfunction(thing)
+]
+
+
+@pytest.mark.parametrize("function", INNER)
+def test_functions_of_public_modules_have_hints_and_an_example(function):
     signature = inspect.signature(function)
     for parameter in signature.parameters.values():
         assert parameter.annotation is not inspect.Parameter.empty, parameter

@@ -50,6 +50,12 @@ def key(seed: int | Sequence[int]) -> np.ndarray:
     ------
     ValueError, TypeError
         If it is negative or no integer.
+
+    Examples
+    --------
+    >>> import thalweg as tw
+    >>> tw.random.key((0, 3)).dtype
+    dtype('uint64')
     """
     return np.random.SeedSequence(seed).generate_state(WORDS, np.uint64)
 
@@ -101,6 +107,13 @@ def uniform(
         If `key` is no key, or `dtype` neither float64 nor float32.
     ShapeError
         If `low` and `high` do not broadcast to `shape`.
+
+    Examples
+    --------
+    >>> import numpy as np, thalweg as tw
+    >>> x = tw.random.uniform(tw.random.key(0), 1000, low=2.0, high=5.0)
+    >>> bool(np.all((2 <= x) & (x < 5)))
+    True
     """
     unit = _draw(key, "uniform", _shape(shape, low=low, high=high), dtype)
     return low + (high - low) * unit
@@ -169,6 +182,12 @@ def bernoulli(key: Any, p: Any = 0.5, shape: _Shape | None = None) -> Any:
         If `p` does not broadcast to `shape`.
     UserError
         If a `p` that is not traced is outside [0, 1].
+
+    Examples
+    --------
+    >>> import thalweg as tw
+    >>> tw.random.bernoulli(tw.random.key(0), [0.0, 1.0])
+    array([False,  True])
     """
     if not isinstance(p, Array) and not np.all((np.asarray(p) >= 0) & (np.asarray(p) <= 1)):
         raise UserError(f"bernoulli: probabilities are in [0, 1], got {p!r}")
@@ -182,6 +201,12 @@ def generator(rng: np.random.Generator | int) -> np.random.Generator:
     ------
     UserError
         For anything else.
+
+    Examples
+    --------
+    >>> import thalweg as tw
+    >>> int(tw.random.generator(0).integers(100))
+    85
     """
     if isinstance(rng, np.random.Generator):
         return rng

@@ -339,6 +339,13 @@ def ring_of_gaussians(
     -------
     draws : ndarray of shape (n, 2)
     centres : ndarray of shape (modes, 2)
+
+    Examples
+    --------
+    >>> from thalweg.generative import ring_of_gaussians
+    >>> draws, centres = ring_of_gaussians(0, 1000)
+    >>> draws.shape, centres.shape
+    ((1000, 2), (8, 2))
     """
     rng = generator(rng)
     angle = 2 * np.pi * np.arange(modes) / modes

@@ -111,6 +111,15 @@ def fit_gan(
         If a loss is NaN or Inf at an entry of the history.
     DataError
         If data or settings cannot be used.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from thalweg.generative import GAN, fit_gan
+    >>> x = np.random.default_rng(0).normal(3.0, 0.5, size=(200, 1))
+    >>> found = fit_gan(GAN.create(0, 1, 2, (8,)), x, steps=20, batch_size=32)
+    >>> found.averaged.sample(0, 5).shape
+    (5, 1)
     """
     usual = 5 if gan.objective == "wasserstein" else 1
     rounds = usual if discriminator_steps is None else discriminator_steps

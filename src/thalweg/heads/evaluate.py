@@ -37,7 +37,16 @@ _ROOT_2PI = math.sqrt(2 * math.pi)
 
 
 def nll(p: Distribution, y: Any) -> float:
-    """Mean negative log-likelihood, in nats an event."""
+    """Mean negative log-likelihood, in nats an event.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from thalweg.heads import GaussianDistribution, evaluate
+    >>> p = GaussianDistribution(np.array([0.0, 1.0]), np.array([1.0, 2.0]))
+    >>> round(evaluate.nll(p, np.array([0.5, -1.0])), 4)
+    1.578
+    """
     return float(np.mean(p.nll(y)))
 
 
@@ -120,6 +129,14 @@ def crps(p: Distribution, y: Any) -> Any:
     ------
     UserError
         For a distribution without a closed form here.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from thalweg.heads import GaussianDistribution, evaluate
+    >>> p = GaussianDistribution(np.array([0.0, 1.0]), np.array([1.0, 2.0]))
+    >>> evaluate.crps(p, np.array([0.5, -1.0])).round(4)
+    array([0.3314, 1.2049])
     """
     score = _CRPS.get(type(p))
     if score is None:
@@ -138,6 +155,14 @@ def pit(p: Distribution, y: Any, rng: np.random.Generator | int | None = None) -
     ------
     UserError
         For a discrete distribution without `rng`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from thalweg.heads import GaussianDistribution, evaluate
+    >>> p = GaussianDistribution(np.array([0.0, 1.0]), np.array([1.0, 2.0]))
+    >>> evaluate.pit(p, np.array([0.0, 3.0])).round(4)
+    array([0.5   , 0.8413])
     """
     if not p.discrete:
         return p.cdf(y)
@@ -149,7 +174,16 @@ def pit(p: Distribution, y: Any, rng: np.random.Generator | int | None = None) -
 
 
 def coverage(p: Distribution, y: Any, level: float = 0.9) -> float:
-    """Share of targets inside of the central interval of this level, ends included; nan for NaN."""
+    """Share of targets inside of the central interval of this level, ends included; nan for NaN.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from thalweg.heads import GaussianDistribution, evaluate
+    >>> p = GaussianDistribution(np.array([0.0, 1.0]), np.array([1.0, 2.0]))
+    >>> evaluate.coverage(p, np.array([0.5, 9.0]), level=0.9)
+    0.5
+    """
     y = p._argument(y, "coverage")
     low, high = p.interval(level)
     broken = np.isnan(low) | np.isnan(high) | np.isnan(y)
@@ -166,6 +200,14 @@ def msll(p: Distribution, y: Any, train: Any) -> float:
     ------
     UserError
         If the training targets do not vary.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from thalweg.heads import GaussianDistribution, evaluate
+    >>> p = GaussianDistribution(np.array([0.0, 1.0]), np.array([1.0, 2.0]))
+    >>> evaluate.msll(p, np.array([0.0, 1.0]), train=np.array([-3.0, 3.0])) < 0
+    True
     """
     train = np.asarray(train, float)
     mean, std = np.mean(train, axis=0), np.std(train, axis=0)
@@ -203,6 +245,13 @@ def brier(probabilities: Any, y: Any) -> float:
         (Brier, 1950).
     y : array
         N classes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from thalweg.heads import evaluate
+    >>> round(evaluate.brier(np.array([0.9, 0.2]), np.array([1, 0])), 4)
+    0.025
     """
     probabilities, y = _classes(probabilities, y, "brier")
     if probabilities.ndim == 1:

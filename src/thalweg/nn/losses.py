@@ -179,6 +179,13 @@ def binary_cross_entropy(
     ------
     ShapeError, ValueError
         If the shapes differ, or targets are outside [0, 1].
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from thalweg.nn.losses import binary_cross_entropy
+    >>> float(binary_cross_entropy(np.array([0.0, 1000.0]), np.ones(2), reduction="sum").round(4))
+    0.6931
     """
     z, t = _pair(logits=logits, targets=targets)
     if np.any((t < 0) | (t > 1)):
@@ -211,6 +218,13 @@ def hinge(
     ------
     ShapeError, DtypeError, ValueError
         If targets are no indices of classes for scores of this shape.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from thalweg.nn.losses import hinge
+    >>> float(hinge(np.array([[3.0, 5.0, -1.5]]), np.array([0])))
+    3.0
     """
     scores, targets, indices = _rows(scores, targets)
     if not indices:
@@ -226,13 +240,29 @@ def hinge(
 
 
 def mse(predictions: Any, targets: Any, *, reduction: str = "mean", weights: Any = None) -> Any:
-    """(prediction − target)², for arrays of one shape."""
+    """(prediction − target)², for arrays of one shape.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from thalweg.nn.losses import mse
+    >>> float(mse(np.array([1.0, 2.0]), np.array([1.0, 4.0])))
+    2.0
+    """
     predictions, targets = _pair(predictions=predictions, targets=targets)
     return _reduced((predictions - targets) ** 2, reduction, weights)
 
 
 def mae(predictions: Any, targets: Any, *, reduction: str = "mean", weights: Any = None) -> Any:
-    """|prediction − target|, for arrays of one shape; the gradient at 0 is 0."""
+    """|prediction − target|, for arrays of one shape; the gradient at 0 is 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from thalweg.nn.losses import mae
+    >>> float(mae(np.array([1.0, 2.0]), np.array([1.0, 4.0])))
+    1.0
+    """
     predictions, targets = _pair(predictions=predictions, targets=targets)
     return _reduced(np.abs(predictions - targets), reduction, weights)
 
@@ -245,7 +275,15 @@ def huber(
     reduction: str = "mean",
     weights: Any = None,
 ) -> Any:
-    """½ r² up to |r| = delta, then delta · (|r| − ½ delta) (Huber 1964)."""
+    """½ r² up to |r| = delta, then delta · (|r| − ½ delta) (Huber 1964).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from thalweg.nn.losses import huber
+    >>> float(huber(np.array([0.5, 3.0]), np.zeros(2), reduction="sum"))
+    2.625
+    """
     predictions, targets = _pair(predictions=predictions, targets=targets)
     if not delta > 0:
         raise ValueError(f"delta={delta!r}: it must be a number > 0")
@@ -264,7 +302,15 @@ def quantile(
     reduction: str = "mean",
     weights: Any = None,
 ) -> Any:
-    """The pinball loss, smallest at the q-quantile (Koenker, Bassett 1978), 0 < q < 1."""
+    """The pinball loss, smallest at the q-quantile (Koenker, Bassett 1978), 0 < q < 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from thalweg.nn.losses import quantile
+    >>> float(quantile(np.array([1.0, 2.0]), np.array([2.0, 1.0]), 0.9, reduction="sum"))
+    1.0
+    """
     predictions, targets = _pair(predictions=predictions, targets=targets)
     if not 0 < q < 1:
         raise ValueError(f"q={q!r}: it must be between 0 and 1")
@@ -275,7 +321,15 @@ def quantile(
 def gaussian_nll(
     mean: Any, targets: Any, log_std: Any, *, reduction: str = "mean", weights: Any = None
 ) -> Any:
-    """−log N(target; mean, exp(log_std)²), constants included; arrays of one shape."""
+    """−log N(target; mean, exp(log_std)²), constants included; arrays of one shape.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from thalweg.nn.losses import gaussian_nll
+    >>> float(gaussian_nll(np.zeros(1), np.ones(1), np.zeros(1)).round(4))
+    1.4189
+    """
     mean, targets, log_std = _pair(mean=mean, targets=targets, log_std=log_std)
     z = (targets - mean) * np.exp(-log_std)
     return _reduced(0.5 * z**2 + log_std + 0.5 * math.log(2 * math.pi), reduction, weights)
@@ -284,7 +338,15 @@ def gaussian_nll(
 def poisson_nll(
     log_rate: Any, targets: Any, *, reduction: str = "mean", weights: Any = None
 ) -> Any:
-    """−log Poisson(target; exp(log_rate)), the factorial included; arrays of one shape."""
+    """−log Poisson(target; exp(log_rate)), the factorial included; arrays of one shape.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from thalweg.nn.losses import poisson_nll
+    >>> float(poisson_nll(np.log([2.0]), np.array([2])).round(4))
+    1.3069
+    """
     log_rate, targets = _pair(log_rate=log_rate, targets=targets)
     each = np.exp(log_rate) - targets * log_rate + gammaln(targets + 1.0)
     return _reduced(each, reduction, weights)

@@ -66,6 +66,13 @@ def l1(params: Any, strength: float, choose: _Choose = _matrices) -> Any:
     ------
     ValueError
         If no leaf is chosen, or the strength is negative.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from thalweg.nn.regularise import l1
+    >>> float(l1({"W": np.array([[3.0, -4.0]]), "b": np.array([100.0])}, 0.5))
+    3.5
     """
     return _total(params, strength, choose, np.abs)
 
@@ -81,6 +88,13 @@ def elastic_net(
     ------
     ValueError
         If no leaf is chosen, the strength is negative, or l1_ratio outside [0, 1].
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from thalweg.nn.regularise import elastic_net
+    >>> float(elastic_net({"W": np.array([[3.0, -4.0]])}, 0.5, l1_ratio=0.5))
+    4.875
     """
     if not 0 <= l1_ratio <= 1:
         raise ValueError(f"l1_ratio={l1_ratio!r}: it must be in [0, 1]")

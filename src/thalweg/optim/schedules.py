@@ -56,7 +56,15 @@ class Steps:
 
 @dataclass(frozen=True)
 class Exponential:
-    """rate · factor^(step / every)."""
+    """rate · factor^(step / every).
+
+    Examples
+    --------
+    >>> import thalweg as tw
+    >>> rate = tw.optim.Exponential(0.1, 0.5, every=10)
+    >>> [round(float(rate(i)), 4) for i in (0, 5, 10, 20)]
+    [0.1, 0.0707, 0.05, 0.025]
+    """
 
     rate: float
     factor: float
@@ -83,6 +91,13 @@ class Cosine:
 
     Source: Loshchilov, Hutter, SGDR: stochastic gradient descent with warm restarts (ICLR 2017),
     without the restarts.
+
+    Examples
+    --------
+    >>> import thalweg as tw
+    >>> rate = tw.optim.Cosine(0.1, 100)
+    >>> [round(float(rate(i)), 4) for i in (0, 50, 100, 200)]
+    [0.1, 0.05, 0.0, 0.0]
     """
 
     rate: float
@@ -114,6 +129,13 @@ class OneCycle:
         The part of the steps in which it rises, in (0, 1).
     begin, end : float
         By how much the first and the last rate are smaller.
+
+    Examples
+    --------
+    >>> import thalweg as tw
+    >>> rate = tw.optim.OneCycle(0.1, 100)
+    >>> [round(float(rate(i)), 4) for i in (0, 15, 30, 65, 100)]
+    [0.004, 0.052, 0.1, 0.05, 0.0]
     """
 
     rate: float
