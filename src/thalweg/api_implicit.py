@@ -195,7 +195,7 @@ class _Problem:
             leaves[i] = value
         for i, value in zip(self.other_places, others, strict=True):
             leaves[i] = value
-        return unflatten(self.structure, leaves)  # type: ignore[no-any-return]
+        return unflatten(self.structure, leaves)
 
     def solve(self, p: Any, others: Sequence[Any]) -> Any:
         """The solver's result as a vector."""

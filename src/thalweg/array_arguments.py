@@ -11,7 +11,7 @@ import numpy as np
 
 __all__ = ["served"]
 
-_NO_VALUE = np._NoValue  # type: ignore[attr-defined]
+_NO_VALUE = np._NoValue
 
 
 @functools.cache

@@ -38,7 +38,7 @@ def _piecewise(x: Any, condlist: Any, funclist: Any, *args: Any, **kw: Any) -> A
 
 def _boolean(condition: Any) -> Any:
     if isinstance(condition, ArrayMethods):
-        return condition if condition.dtype == np.bool_ else np.not_equal(condition, 0)  # type: ignore[call-overload]
+        return condition if condition.dtype == np.bool_ else np.not_equal(condition, 0)
     return np.asarray(condition, bool)
 
 

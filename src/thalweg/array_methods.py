@@ -33,17 +33,17 @@ class ArrayMethods:
     @property
     def shape(self) -> tuple[int, ...]:
         """Lengths of the axes."""
-        return self._node.value.shape  # type: ignore[no-any-return]
+        return self._node.value.shape
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """Element type."""
-        return self._node.value.dtype  # type: ignore[no-any-return]
+        return self._node.value.dtype
 
     @property
     def ndim(self) -> int:
         """Number of axes."""
-        return self._node.value.ndim  # type: ignore[no-any-return]
+        return self._node.value.ndim
 
     @property
     def size(self) -> int:
@@ -63,7 +63,7 @@ class ArrayMethods:
     @property
     def strides(self) -> tuple[int, ...]:
         """Bytes from one entry to the next along each axis of the value."""
-        return self._node.value.strides  # type: ignore[no-any-return]
+        return self._node.value.strides
 
     @property
     def flags(self) -> Any:

@@ -229,7 +229,7 @@ class UserPrimitive:
                 f"{self.name}: {count} operands but {len(kinds)} local Jacobians; return a tuple "
                 "with one kind an operand (thalweg.kinds.Zero('why') where nothing flows)"
             )
-        return kinds[i]  # type: ignore[no-any-return]
+        return kinds[i]
 
     def _plain_kind(self, kind: Kind, i: int, x: Any, out: Any) -> Kind:
         """The kind with nodes or values for handles; Custom functions checked at every call."""

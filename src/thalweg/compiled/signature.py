@@ -174,13 +174,13 @@ def describe_form(form: Form) -> str:
     match form:
         case ("array", dtype, shape, layout):
             gaps = "" if layout is None else ", not in C order"
-            return f"{dtype}{list(shape)}{gaps}"  # type: ignore[call-overload]
+            return f"{dtype}{list(shape)}{gaps}"
         case ("scalar", dtype):
             return f"{dtype} scalar"
         case ("number", kind):
-            return f"Python {kind.__name__}"  # type: ignore[attr-defined]
+            return f"Python {kind.__name__}"
         case ("static", (kind, value)):
             text = repr(value)
             shown = text if len(text) <= 40 else f"{text[:39]}…"
-            return f"{kind.__name__} {shown}"  # type: ignore[attr-defined]
+            return f"{kind.__name__} {shown}"
     return repr(form)

@@ -37,7 +37,7 @@ def csr_of(layout: Layout, data: Any, shape: tuple[int, int], local: bool) -> An
     return made
 
 
-class Jacobian(LinearOperator):  # type: ignore[misc]
+class Jacobian(LinearOperator):
     """A Jacobian or Hessian block in the form of its structure.
 
     It is a ``scipy.sparse.linalg.LinearOperator``: ``J @ v``, ``J.T @ u`` and SciPy's iterative

@@ -54,7 +54,7 @@ def _filled(shape: Any, fill_value: Any, dtype: Any, order: Any, device: Any) ->
     if type(fill_value) is not Node:
         return constant(np.full(shape, fill_value, dtype, order))
     fill_value = fill_value if dtype is None else astype(fill_value, dtype)
-    return laid_out(np.broadcast_to(fill_value, shape), order)  # type: ignore[no-any-return]
+    return laid_out(np.broadcast_to(fill_value, shape), order)
 
 
 @implements(np.full_like)

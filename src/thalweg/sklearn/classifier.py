@@ -18,7 +18,7 @@ from thalweg.sklearn.trained import all_or_nothing
 __all__ = ["NetClassifier"]
 
 
-class NetClassifier(ClassifierMixin, Network):  # type: ignore[misc]
+class NetClassifier(ClassifierMixin, Network):
     """Multilayer perceptron with a categorical head; of several labels a row, Bernoulli heads.
 
     The parameters have the names and meanings of scikit-learn's `MLPClassifier` where it has them.

@@ -26,7 +26,7 @@ def _cost(model: MADE, x: Any) -> Any:
     return -model.log_prob(x)
 
 
-class MADEDensity(DensityMixin, Generative):  # type: ignore[misc]
+class MADEDensity(DensityMixin, Generative):
     """Density of rows, exact: p(x) = Π p(xᵢ | the features before it), by a masked network.
 
     Used like `sklearn.mixture.GaussianMixture`. See `thalweg.generative.MADE`.

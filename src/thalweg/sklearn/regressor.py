@@ -40,7 +40,7 @@ _HEADS: dict[str, Callable[[tuple[int, ...]], Head]] = {
 }
 
 
-class NetRegressor(RegressorMixin, Network):  # type: ignore[misc]
+class NetRegressor(RegressorMixin, Network):
     """Multilayer perceptron with an output unit of `thalweg.heads`: a distribution a row.
 
     The parameters have the names and meanings of scikit-learn's `MLPRegressor` where it has them.

@@ -97,7 +97,7 @@ class _NoProgress:
         return self.stopped
 
 
-class Trained(BaseEstimator):  # type: ignore[misc]
+class Trained(BaseEstimator):
     """An estimator that is trained: by mini-batches, or by L-BFGS on all rows.
 
     Its parameters are those of the subclasses that say so; training sets ``loss_``, ``n_iter_``,

@@ -34,7 +34,7 @@ class _Cost:
         return -vae.elbo(x, key=key, beta=self.beta)
 
 
-class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Generative):  # type: ignore[misc]
+class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Generative):
     """Rows to codes of a few numbers and back, by a variational autoencoder.
 
     A code is the mean of q(z|x); `inverse_transform` gives the mean of p(x|z). `score` and
