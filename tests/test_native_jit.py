@@ -261,6 +261,7 @@ def test_libraries_outlive_the_engine_that_they_came_from(monkeypatch):
 
 @native
 def test_dropping_waits_for_nobody():
+    gc.collect()  # what other tests left behind
     library = jit.load(DOUBLE)
     held, done = threading.Event(), threading.Event()
 

@@ -392,7 +392,8 @@ def test_averages():
     seen = rng.normal(size=(12, 3)).astype(np.float32)
     decay = 0.8
     ema, mean, sparse = optim.EMA(decay), optim.Polyak(start=4), optim.Polyak(start=3, every=3)
-    averages = {opt: opt.init({"w": seen[0] * 0}) for opt in (ema, mean, sparse)}
+    plain = optim.Polyak()
+    averages = {opt: opt.init({"w": seen[0] * 0}) for opt in (ema, mean, sparse, plain)}
     update = {
         opt: tw.compile(lambda a, w, opt=opt: (opt.update(a, w),), inplace=0) for opt in averages
     }
@@ -407,4 +408,5 @@ def test_averages():
     np.testing.assert_allclose(averages[ema].params["w"], expected, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(averages[mean].params["w"], seen[4:].mean(0), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(averages[sparse].params["w"], seen[5::3].mean(0), rtol=1e-5)
+    np.testing.assert_allclose(averages[plain].params["w"], seen.mean(0), rtol=1e-5, atol=1e-6)
     assert all(len(f.records) == 1 for f in update.values())
