@@ -72,6 +72,17 @@ def test_the_structure_of_a_network_for_images():
     assert not np.triu(model.dependencies()).any()
 
 
+def test_the_structure_of_nade_in_blocks():
+    """Above 32 bits the blocks are computed again on the way back; of one row they need not be."""
+    order = tuple(np.random.default_rng(0).permutation(50).tolist())
+    model = shaken(NADE.create(0, 50, 3, (order,)))
+    jacobian = tw.jacobian(lambda x: model.conditionals(x).logits, form="operator")(np.ones(50))
+    pattern = jacobian.pattern.toarray()[np.ix_(order, order)]
+    assert np.array_equal(pattern, np.tri(50, k=-1, dtype=bool))
+    dense = tw.jacobian(lambda x: model.conditionals(x[None]).logits[0])(np.ones(50))
+    np.testing.assert_allclose(jacobian.todense(), dense, rtol=1e-12, atol=1e-15)
+
+
 @pytest.mark.parametrize("head", [Categorical(3), MixtureDensity(2)], ids=["classes", "mixture"])
 def test_structure_with_other_conditionals(head):
     d = 4
@@ -89,6 +100,10 @@ def test_structure_with_other_conditionals(head):
     blocks = pattern.reshape(d, head.n_features, d, k).any(axis=(1, 3))
     order = list(model.orders[0])
     assert not np.triu(blocks[np.ix_(order, order)]).any()
+    if k == 1:  # and of the features themselves
+        found = tw.jacobian(lambda x: model.features(x), form="operator")(x).pattern.toarray()
+        assert np.array_equal(found, pattern)
+        assert np.array_equal(found.reshape(d, -1, d).any(axis=1), model.dependencies())
     rows = np.zeros((2, d), int) if k == 3 else np.zeros((2, d), **sizes)
     encoded = np.tile(np.eye(3)[0], (2, d)) if k == 3 else rows
     np.testing.assert_allclose(model.features(rows).reshape(2, -1), outputs(encoded), rtol=1e-12)
@@ -286,6 +301,9 @@ def test_one_bit(model):
         lambda: NADE.create(0, 3, 2, ((0, 1),)),
         lambda: fvsbn(0, 3).log_prob(np.array([[0, 2, 1]])),
         lambda: fvsbn(0, 3).sample(0, -1),
+        lambda: MADE.create(0, 3, 8),
+        lambda: MADE.create(0, 3, "8"),
+        lambda: MADE.create(0, 3, (8,), ((0.9, 1.2, 2.0),)),
         lambda: MADE.create(0, 3, orders=(0, 1, 2)),
         lambda: MADE.create(0, 3, orders=2.5),
     ],
@@ -320,6 +338,21 @@ def test_nan_is_seen():
     x = np.array([[0.0, np.nan, 1.0]])
     for model in (MADE.create(0, 3, (4,)), NADE.create(0, 3, 4)):
         assert np.isnan(model.log_prob(x)).all()
+        broken = tw.tree.tree_map(lambda a: a * np.nan, model)
+        with pytest.raises(UserError, match="NaN"):  # bits would not show it
+            broken.sample(0, 2)
+
+
+@each
+def test_what_is_no_bit_has_no_probability(model):
+    """Numbers between 0 and 1 go into the conditionals as well: no mean over bits is left."""
+    for value in (0.5, 1e-9, -0.5, 2.0):
+        x = STATES[:3].copy()
+        x[1, 4] = value
+        for ask in (model.log_prob, model.nll, tw.compile(model.log_prob)):
+            with pytest.raises(UserError, match=r"bits|targets"):
+                ask(x)
+    assert model.conditionals(x).probability.shape == (3, 12)  # of any numbers
 
 
 def test_they_are_shown_in_a_line_and_pickled():

@@ -98,6 +98,15 @@ def test_the_penalty_of_a_linear_critic(norm):
     assert penalty(gan) == pytest.approx(1.5 * norm**2, abs=1e-12)
 
 
+def test_the_penalty_of_a_critic_that_is_flat():
+    """Where its slope is 0 the norm has no derivative; it counts as 0, and nothing is NaN."""
+    gan = indifferent("wasserstein", 10.0)
+    value, slope = tw.value_and_grad(lambda gan: gan.discriminator_loss(X, key=KEY))(gan)
+    assert value == pytest.approx(10.0)
+    assert np.isfinite(slope.discriminator.W).all()
+    assert np.isfinite(slope.generator.layers[0].W).all()
+
+
 @each
 @pytest.mark.parametrize("penalty", [0.0, 2.0])
 def test_gradients_and_compiled(objective, penalty):
@@ -231,8 +240,15 @@ def test_what_cannot_be_used_is_refused():
     gan = small()
     with pytest.raises(UserError, match="objective"):
         small("hinge")
-    with pytest.raises(UserError, match="penalty"):
-        small(penalty=-1.0)
+    for penalty in (-1.0, np.nan, "large"):
+        with pytest.raises(UserError, match="penalty"):
+            small(penalty=penalty)
+    with pytest.raises(UserError, match="tuple of widths"):
+        GAN.create(0, 2, 3, 5)
+    with pytest.raises(UserError, match="n_latent"):
+        GAN(gan.generator, gan.discriminator, -2)
+    with pytest.raises(UserError, match="modes"):
+        ring_of_gaussians(0, 5, modes=0)
     for x in (X * 1j, X.astype(str)):
         with pytest.raises(DtypeError, match="GAN: data are real numbers"):
             gan.discriminator_loss(x, key=KEY)
@@ -265,6 +281,8 @@ def test_what_cannot_be_used_is_refused():
         ({"optimiser": "adam"}, "optimiser"),
         ({"discriminator_optimiser": "adam"}, "optimiser"),
         ({"seed": -1}, "seed"),
+        ({"noise": "much"}, "noise"),
+        ({"noise": -0.1}, "noise"),
         ({"metrics": {"step": lambda gan: 0.0}}, "named 'step'"),
         ({"metrics": [len]}, "metrics must be a dict"),
     ):

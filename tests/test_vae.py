@@ -16,6 +16,7 @@ from thalweg.scipy.special import logsumexp
 
 KEY = tw.random.key(0)
 BITS = (np.arange(16)[:, None] >> np.arange(4) & 1).astype(float)
+NOISE = np.random.default_rng(1).normal(size=(9, 6, 1))
 
 
 def linear(sigma=0.5, std=1.0):
@@ -116,6 +117,37 @@ def test_gradients_and_compiled(head):
             np.testing.assert_allclose(ours.W, other.W, rtol=1e-9, atol=1e-12)
 
 
+def test_grey_values_bound_the_mean_over_bits():
+    """The bounds at probabilities of bits are below the mean log p of the bits: Jensen, twice."""
+    model = small()
+    grey = np.random.default_rng(0).random((6, 4))
+    share = np.prod(np.where(BITS, grey[:, None], 1 - grey[:, None]), axis=2)  # of each state
+    truth = share @ exact(model, BITS)
+    assert np.all(model.bound(grey, 20_000) < truth)
+    assert np.all(model.elbo(grey, key=KEY, samples=5000) < truth)
+    # of one q and the same draws, the ELBO is the mean of those of the bits
+    each = np.stack(
+        [model._log_weights(np.tile(b, (6, 1)), model.encode(grey), NOISE) for b in BITS]
+    )
+    mean = np.einsum("nb,bsn->sn", share, each)
+    np.testing.assert_allclose(model._log_weights(grey, model.encode(grey), NOISE), mean, rtol=1e-9)
+
+
+def test_class_numbers_and_counts():
+    x = np.random.default_rng(0).integers(0, 3, size=(7, 4))
+    for head in (heads.Categorical(3, event=(4,)), heads.Poisson(event=(4,))):
+        model = VAE.create(0, head, 2, (5,), activation=np.tanh)
+        tw.check_grads(lambda m: m.loss(x, key=KEY), (model,), order=1)
+        assert np.all(model.bound(x, 200) > model.elbo(x, key=KEY, samples=200))
+        single = tw.tree.tree_map(lambda a: a.astype(np.float32), model)
+        for dtype in (np.uint8, int):
+            assert single.bound(x.astype(dtype), 5).dtype == np.float32
+            assert single.elbo(x.astype(dtype), key=KEY).dtype == np.float32
+        assert model.sample(0, 3).shape == (3, 4)
+    with pytest.raises(DtypeError, match="class numbers are integers"):
+        VAE.create(0, heads.Categorical(3, event=(4,)), 2).loss(x + 0.5, key=KEY)
+
+
 def test_loss_is_minus_the_mean_elbo():
     model = small()
     for beta in (1.0, 0.25, np.array(2.0)):
@@ -146,6 +178,7 @@ def test_annealing_needs_one_record():
     assert len(value_of.records) == 1
     assert values[0] < values[1] < values[2]
     assert values[0].dtype == np.float32
+    assert model.loss(x, key=KEY, free_bits=np.float64(0.1)).dtype == np.float32
     assert model.bound(BITS.astype(bool), 5).dtype == np.float32
     assert model.sample(0, 3).dtype == np.float32
 
@@ -264,6 +297,13 @@ def test_shapes_and_settings_are_refused():
         VAE.create(0, heads.Bernoulli(event=(4,)), 0)
     with pytest.raises(UserError, match="vectors"):
         VAE.create(0, heads.Bernoulli(), 2)
+    with pytest.raises(UserError, match="tuple of widths"):
+        VAE.create(0, heads.Bernoulli(event=(4,)), 2, 8)
+    with pytest.raises(UserError, match="n_latent"):
+        VAE(model.encoder, model.decoder, model.head, 1.5)
+    for free in (-1.0, np.nan):
+        with pytest.raises(UserError, match="free_bits"):
+            model.loss(BITS, key=KEY, free_bits=free)
     for what in (lambda m: m.bound(BITS, 2), lambda m: m.sample(0, 2)):
         with pytest.raises(TracingError, match="VAE"):
             tw.grad(lambda m, what=what: np.sum(what(m)))(model)

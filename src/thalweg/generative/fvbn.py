@@ -6,6 +6,7 @@ What all of them share; the networks that compute the conditionals are `MADE`, `
 from __future__ import annotations
 
 import math
+import operator
 from abc import ABC, abstractmethod
 from typing import Any
 
@@ -14,8 +15,9 @@ import numpy as np
 from thalweg.array import Array
 from thalweg.errors import ShapeError, UserError
 from thalweg.generative.data import real
+from thalweg.heads.bernoulli import Bernoulli
 from thalweg.heads.categorical import Categorical
-from thalweg.heads.distribution import Distribution, draws, outside_of_traces
+from thalweg.heads.distribution import Distribution, draws, outside_of_traces, within
 from thalweg.heads.head import Head
 from thalweg.random import generator
 from thalweg.scipy.special import logsumexp
@@ -100,6 +102,7 @@ class FVBN(ABC):
         Parameters
         ----------
         x : array of shape (…, D)
+            What the conditionals are of: bits, class numbers, counts, numbers.
         order : int or array of shape (D,), optional
             As of `features`; by default the mixture over all of `orders`.
 
@@ -111,8 +114,17 @@ class FVBN(ABC):
         ------
         ShapeError
             For rows of another length.
+        UserError
+            For what has no probability, such as numbers between 0 and 1 in the place of bits: those
+            before a variable go into its conditional too, and no mean over bits is left of it.
         """
         x = self._states(x)
+        if isinstance(self.head, Bernoulli):
+            within(
+                (x > 0) & (x < 1),
+                f"{type(self).__name__}.log_prob: states are bits, 0 or 1, not between them.\n"
+                "  Grey values are probabilities of bits: draw these, rng.random(x.shape) < x.",
+            )
         chosen = range(len(self.orders)) if order is None else (order,)
         each = [np.sum(self.conditionals(x, k).log_prob(x), axis=-1) for k in chosen]
         if len(each) == 1:
@@ -205,8 +217,8 @@ def as_orders(owner: str, rng: np.random.Generator, n: int, orders: int | Orders
         drawn = [rng.permutation(n).tolist() for _ in range(orders - 1)]
         orders = (tuple(range(n)), *map(tuple, drawn))[: max(orders, 0)]
     try:
-        found = tuple(tuple(int(i) for i in order) for order in orders)
-    except TypeError:  # not orders: one of them, a number
+        found = tuple(tuple(operator.index(i) for i in order) for order in orders)
+    except TypeError:  # not orders: one of them, a number; or no integers
         found = ()
     if not found or any(sorted(order) != list(range(n)) for order in found):
         raise UserError(

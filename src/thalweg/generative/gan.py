@@ -15,7 +15,7 @@ import numpy as np
 
 from thalweg.api import grad
 from thalweg.errors import ShapeError, UserError
-from thalweg.generative.data import real
+from thalweg.generative.data import real, widths
 from thalweg.heads.distribution import draws, outside_of_traces
 from thalweg.nn.activations import leaky_relu, relu
 from thalweg.nn.layers import MLP, size
@@ -72,7 +72,9 @@ class GAN:
     def __post_init__(self) -> None:
         if self.objective not in _OBJECTIVES:
             raise UserError(f"GAN: objective is one of {_OBJECTIVES}, not {self.objective!r}")
-        if not 0 <= self.penalty < math.inf:
+        object.__setattr__(self, "n_latent", size("GAN", n_latent=self.n_latent)[0])
+        number = isinstance(self.penalty, (int, float, np.number))
+        if not number or not 0 <= self.penalty < math.inf:
             raise UserError(f"GAN: penalty is a number ≥ 0, got {self.penalty!r}")
 
     @classmethod
@@ -112,6 +114,7 @@ class GAN:
         """
         rng = generator(rng)
         n_features, n_latent = size("GAN", n_features=n_features, n_latent=n_latent)
+        hidden = widths("GAN", hidden)
         if penalty is None:
             penalty = 10.0 if objective == "wasserstein" else 0.0
         sizes = (n_latent, *hidden, n_features), (n_features, *hidden[::-1], 1)
@@ -347,6 +350,7 @@ def ring_of_gaussians(
     >>> draws.shape, centres.shape
     ((1000, 2), (8, 2))
     """
+    (modes,) = size("ring_of_gaussians", modes=modes)
     rng = generator(rng)
     angle = 2 * np.pi * np.arange(modes) / modes
     centres = radius * np.stack([np.cos(angle), np.sin(angle)], axis=1)

@@ -131,6 +131,8 @@ def fit_gan(
     check(rule, seed, **counts, discriminator_steps=rounds)
     check(judge_rule, seed)
     measures = measures_of(metrics, "step", "discriminator", "generator")
+    if not callable(noise) and not (isinstance(noise, (int, float, np.number)) and noise >= 0):
+        raise DataError(f"noise is a number ≥ 0, or a function of the step; got {noise!r}")
     schedule, constant = (noise, 0.0) if callable(noise) else (None, noise)
     draw = _draws(data, gan.dtype)
     rng = np.random.default_rng(seed)

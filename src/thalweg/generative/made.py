@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from thalweg.errors import DtypeError, UserError
+from thalweg.generative.data import widths
 from thalweg.generative.fvbn import FVBN, Orders, as_orders
 from thalweg.heads.bernoulli import Bernoulli
 from thalweg.heads.categorical import Categorical
@@ -139,7 +140,7 @@ class MADE(FVBN):
             or `direct` without hidden layers.
         """
         rng = generator(rng)
-        hidden = tuple(size("MADE", **{f"hidden[{i}]": n for i, n in enumerate(hidden)}))
+        hidden = widths("MADE", hidden)
         (d,) = size("MADE", n_variables=n_variables)
         head = Bernoulli() if head is None else head
         if not isinstance(head, Head) or head.event != ():

@@ -13,7 +13,7 @@ import numpy as np
 
 from thalweg.api_remat import remat
 from thalweg.generative.fvbn import FVBN, Orders, as_orders
-from thalweg.heads.bernoulli import Bernoulli
+from thalweg.heads.bernoulli import Bernoulli, BernoulliDistribution
 from thalweg.heads.head import Head
 from thalweg.nn.layers import floating, size
 from thalweg.random import generator
@@ -141,7 +141,8 @@ class NADE(FVBN):
         W, V, b = self.W[order], self.V[order], self.b[order]
         a = np.broadcast_to(self.c, (x.shape[0], np.shape(self.c)[0]))
         width = math.isqrt(d) if d > 32 else d
-        block = _block if width == d else remat(_block)
+        # A single row has little to keep; without, the structure of its Jacobian is seen.
+        block = _block if width == d or x.shape[0] == 1 else remat(_block)
         found = []
         for begin in range(0, d, width):
             part = slice(begin, begin + width)
@@ -155,5 +156,5 @@ class NADE(FVBN):
         a = np.tile(self.c, (len(x), 1))
         for i in self.orders[order]:
             logits = expit(a) @ self.V[i] + self.b[i]
-            x[:, i] = rng.random(len(x)) < expit(logits)
+            x[:, i] = BernoulliDistribution(logits).sample(rng)
             a += x[:, i : i + 1] * self.W[i]

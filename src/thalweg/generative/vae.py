@@ -17,7 +17,8 @@ import numpy as np
 from thalweg.api_batch import vmap
 from thalweg.api_compile import compile
 from thalweg.errors import ShapeError, UserError
-from thalweg.generative.data import real
+from thalweg.generative.data import real, widths
+from thalweg.heads.categorical import Categorical
 from thalweg.heads.distribution import Distribution, draws, outside_of_traces
 from thalweg.heads.gaussian import Gaussian, GaussianDistribution
 from thalweg.heads.head import Head
@@ -46,6 +47,7 @@ class VAE:
         z of shape (n, n_latent) → features of the head, of shape (n, head.n_features).
     head : Head
         What p(x|z) is: `Bernoulli` of bits, `Gaussian` of numbers; its `event` is the shape of x.
+        The encoder is given numbers whatever it is, class numbers and counts as well.
     n_latent : int
         Numbers in a code.
 
@@ -69,6 +71,9 @@ class VAE:
     decoder: Any
     head: Head
     n_latent: int = static()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "n_latent", size("VAE", n_latent=self.n_latent)[0])
 
     @classmethod
     def create(
@@ -101,6 +106,7 @@ class VAE:
         """
         rng = generator(rng)
         (n_latent,) = size("VAE", n_latent=n_latent)
+        hidden = widths("VAE", hidden)
         if not isinstance(head, Head) or len(head.event) != 1:
             raise UserError(f"VAE: head is one of vectors, such as Bernoulli(event=(D,)): {head!r}")
         sizes = (head.size, *hidden, 2 * n_latent), (n_latent, *hidden[::-1], head.n_features)
@@ -115,7 +121,9 @@ class VAE:
         ShapeError
             If `x` ends in another shape than the head's event.
         """
-        q = Gaussian(event=(self.n_latent,))(self.encoder(self._data(x)))
+        x = self._data(x)
+        x = x if x.dtype.kind == "f" else x.astype(self._dtype)
+        q = Gaussian(event=(self.n_latent,))(self.encoder(x))
         assert isinstance(q, GaussianDistribution)
         return q
 
@@ -136,6 +144,8 @@ class VAE:
         Parameters
         ----------
         x : array of shape batch + event
+            Of bits, or of numbers between them: then it bounds the mean log p of bits that are 1
+            with these probabilities.
         key : key of `thalweg.random`
         samples : int
             Draws a row.
@@ -175,8 +185,10 @@ class VAE:
         likelihood, divergence = self._terms(x, key, samples)
         n_axes = divergence.ndim - 1
         each = np.mean(divergence, axis=tuple(range(n_axes)))
+        if not free_bits >= 0:
+            raise UserError(f"VAE.loss: free_bits is a number ≥ 0, got {free_bits!r}")
         if free_bits:
-            each = np.maximum(each, free_bits)
+            each = np.maximum(each, _scalar(free_bits, each))
         return _scalar(beta, each) * np.sum(each) - np.mean(likelihood)
 
     def log_weights(self, x: Any, samples: int, *, key: Any) -> Any:
@@ -228,7 +240,8 @@ class VAE:
         keys = split(key_of(0) if key is None else key, len(x))
         pairs = max(1, int(memory * 2**20 / self._bytes_a_draw()))
         rows = max(1, min(len(x), pairs // k))
-        found = np.empty(len(x), np.result_type(x.dtype, np.float32))
+        given = x.dtype if x.dtype.kind == "f" else self._dtype
+        found = np.empty(len(x), np.result_type(given, np.float32))
         for start in range(0, len(x), rows):
             part = slice(start, start + rows)
             noise = _noise(keys[part], k, self.n_latent, self._dtype)
@@ -286,7 +299,7 @@ class VAE:
         return np.result_type(*(leaf.dtype for leaf in flatten(self)[0]))
 
     def _data(self, x: Any) -> Any:
-        """x as floating numbers, its last axes checked."""
+        """x as floating numbers, or class numbers as they are; its last axes checked."""
         x = real(self, x)
         event = self.head.event
         if x.shape[max(0, x.ndim - len(event)) :] != event:
@@ -294,7 +307,9 @@ class VAE:
                 f"VAE: x has shape {x.shape}, expected (…, {_listed(event)}): the head is "
                 f"{self.head!r}"
             )
-        return x if x.dtype.kind == "f" else x.astype(self._dtype)
+        if x.dtype.kind == "f" or isinstance(self.head, Categorical):
+            return x
+        return x.astype(self._dtype)
 
     def _terms(self, x: Any, key: Any, samples: int) -> tuple[Any, Any]:
         """Mean log p(x|z) of each row, and its divergence by numbers of the code."""
@@ -332,9 +347,9 @@ def _kl(q: GaussianDistribution) -> Any:
     return 0.5 * (q.scale * q.scale + q.loc * q.loc - 1) - np.log(q.scale)
 
 
-def _scalar(beta: Any, like: Any) -> Any:
-    """β in the precision of the bound, so that float32 stays float32."""
-    return beta.astype(like.dtype) if hasattr(beta, "astype") else beta
+def _scalar(x: Any, like: Any) -> Any:
+    """A setting in the precision of the bound, so that float32 stays float32."""
+    return x.astype(like.dtype) if hasattr(x, "astype") else x
 
 
 def _noise(keys: Any, k: int, n_latent: int, dtype: Any) -> Any:
