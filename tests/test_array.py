@@ -15,6 +15,8 @@ import pytest
 
 import thalweg as tw
 from thalweg.errors import NoRuleError, TracingError
+from thalweg.scipy.linalg import solve_triangular
+from thalweg.scipy.special import logsumexp
 
 X = np.arange(12.0).reshape(3, 4) / 7 - 0.83
 V = np.array([0.3, -1.2, 2.5])
@@ -280,6 +282,72 @@ def test_lists_of_traced_values():
 
     gradient = tw.grad(f)(V)
     np.testing.assert_allclose(gradient, [8 * V[0], 2 * V[1], 2 * V[2]])
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x, a: x - [1.0, a, 2.0],
+        lambda x, a: [[1.0, a, 2.0]] @ x,
+        lambda x, a: np.multiply([1.0, a, a], x, dtype=float),
+        lambda x, a: np.maximum(x, [a, 1.0, -9.0]),
+        lambda x, a: np.where(x > 0, [a, 1.0, 2.0], [[0.0, a, a]]),
+        lambda x, a: np.gradient(x, [0.0, a, 2.0]),
+        lambda x, a: np.trapezoid(x, x=[0, a, 2]),
+        lambda x, a: np.interp(x, [0, a, 3.0], [1, a, 2]),
+        lambda x, a: np.average(x, weights=[a, 1, 2]),
+        lambda x, a: np.cov(x, [a, 1, 2], aweights=[1, a, 1]),
+        lambda x, a: np.insert(x, [0, 1], [a, 2 * a]),
+        lambda x, a: np.append(x, [a, 2 * a]),
+        lambda x, a: np.concatenate([[a, 1.0], x]),
+        lambda x, a: np.diff(x, prepend=[a]),
+        lambda x, a: np.ediff1d(x, to_end=[a, a]),
+        lambda x, a: np.polyval([1.0, a, 2.0], x),
+        lambda x, a: np.polyint(x, 2, k=[a, 2 * a]),
+        lambda x, a: np.polymul(x, [1.0, a]),
+        lambda x, a: np.convolve([1.0, a], x),
+        lambda x, a: np.correlate(x, [1.0, a]),
+        lambda x, a: np.cross([1.0, a, 2.0], x),
+        lambda x, a: np.pad(x, 1, constant_values=[a, 2 * a]),
+        lambda x, a: np.linspace(x, [0.0, a, 1.0], 3),
+        lambda x, a: np.linalg.solve([[a, 9.0, 1.0], [0.0, 1.0, 0.0], [2.0, 1.0, a]], x),
+        lambda x, a: logsumexp(x, b=[1.0, a, 2.0]),
+        lambda x, a: solve_triangular([[a, 0.0, 0.0], [1.0, 2.0, 0.0], [a, a, a]], x, lower=True),
+    ],
+)
+def test_a_list_of_numbers_may_hold_traced_ones(f):
+    """Wherever an array may stand beside a traced one."""
+    np.testing.assert_array_equal(tw.vjp(f, V, 0.7)[0], f(V, 0.7))
+    assert tw.check_grads(f, (V, 0.7))
+
+
+@pytest.mark.parametrize(
+    ("argument", "f"),
+    [
+        ("ord", lambda x, n: np.linalg.norm(x, n)),
+        ("ord", lambda x, n: np.linalg.vector_norm(x, ord=n)),
+        ("decimals", lambda x, n: np.round(x, n)),
+        ("k", lambda x, n: np.tril(x[None], n)),
+        ("k", lambda x, n: np.triu(x[None], n)),
+        ("n", lambda x, n: np.fft.fft(x, n).real),
+        ("ddof", lambda x, n: np.cov(x, ddof=n)),
+        ("ddof", lambda x, n: np.nanstd(x, correction=n)),
+        ("rcond", lambda x, n: np.linalg.lstsq(x[None], x[:1], n)[0]),
+    ],
+)
+def test_a_traced_number_that_shapes_the_computation_is_named(argument, f):
+    with pytest.raises(NoRuleError, match=f"no rule for a traced {argument}"):
+        tw.grad(lambda x, n: np.sum(f(x * n, n)), (0, 1))(V, 2.0)
+
+
+def test_a_product_written_into_a_plain_array_says_so():
+    def f(m):
+        plain = np.eye(2)
+        plain @= m
+        return np.sum(plain)
+
+    with pytest.raises(TracingError, match="written into a NumPy array"):
+        tw.grad(f)(np.eye(2))
 
 
 # ---- costs -----------------------------------------------------------------------------------

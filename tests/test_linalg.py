@@ -251,6 +251,21 @@ def test_solve_with_a_structure_gives_what_scipy_gives(form, turned):
     np.testing.assert_allclose(sl.solve(a, B, assume_a=form, transposed=turned), expected)
 
 
+def test_sylvester_of_real_and_complex_matrices_solves_the_equation():
+    a = np.array([[0.0, -1.0], [1.0, 0.5]])
+    q = a + 1j * a[::-1]
+    for left, right in ((a, a), (a, a + 0j), (a + 0j, a)):
+        x = sl.solve_sylvester(left, right, q)
+        np.testing.assert_allclose(left @ x + x @ right, q, rtol=1e-13)
+
+
+def test_covariance_of_no_variables():
+    for f in (np.cov, np.corrcoef):
+        out, pull = tw.vjp(f, np.zeros((0, 3)))
+        assert out.shape == (0, 0)
+        assert pull(out)[0].shape == (0, 3)
+
+
 def test_lu_indices_and_permuted_factor():
     p, low, up = sl.lu(A[::-1], p_indices=True)
     np.testing.assert_allclose(low[p] @ up, A[::-1], atol=1e-12)

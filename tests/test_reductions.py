@@ -83,6 +83,16 @@ def test_nan_entries_have_no_influence():
     np.testing.assert_array_equal(tw.hessian(np.nanprod)(x)[0], [0, 0, 1])
 
 
+def test_a_variance_without_freedom_is_none():
+    x = np.array([1.0, 2.0, np.nan])
+    for options in ({"ddof": 2}, {"ddof": 3, "where": np.array([True, True, True])}):
+        for f in (np.nanvar, np.nanstd):
+            with pytest.warns(RuntimeWarning, match="freedom"):
+                assert np.isnan(f(x, **options))
+        out, _ = tw.vjp(lambda x, o=options: np.nanvar(x, where=x > 0, **{"ddof": o["ddof"]}), x)
+        assert np.isnan(out)
+
+
 def test_a_masked_entry_has_no_influence():
     x, mask = np.array([1.0, 0.0, 4.0]), np.array([True, False, True])
     for function in (np.sum, np.mean, np.prod, np.var):
@@ -142,7 +152,6 @@ def test_order_statistics_take_no_wrong_number():
         (lambda x: np.pad(x, 1, mode="reflect", reflect_type="odd"), "odd"),
         (lambda x: np.histogram(x)[0], "histogram"),
         (lambda x: np.add.reduceat(x, [0, 1]), "reduceat"),
-        (lambda x: np.fmax.reduce(x, initial=0.0), "initial"),
         (lambda x: np.roll(x, x[0]), "traced shift"),
         (lambda x: np.sum(x, 0, None, np.empty(())), "into a NumPy array"),
         (lambda x: np.logspace(x[0], x[1], base=np.array([2.0, 3.0])), "bases"),

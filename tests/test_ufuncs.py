@@ -91,6 +91,17 @@ def test_functions_give_scipys_values(axis):
     np.testing.assert_allclose(ts.softplus(x), np.logaddexp(0, x))
 
 
+def test_zeta_is_continued_below_one():
+    s = np.array([0.5, -1.5, 2.5])
+    np.testing.assert_array_equal(ts.zeta(s), sp.zeta(s))
+    np.testing.assert_array_equal(tw.vjp(ts.zeta, s)[0], sp.zeta(s))
+
+
+def test_logsumexp_of_two_dtypes():
+    x, b = np.linspace(-2, 2, 5, dtype=np.float32), np.linspace(0.5, 1, 5)
+    np.testing.assert_allclose(ts.logsumexp(x, b=b), sp.logsumexp(x, b=b), rtol=1e-15)
+
+
 def test_logsumexp_and_softmax_at_infinities():
     inf = np.inf
     for row, total, shares in (

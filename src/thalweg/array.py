@@ -28,7 +28,7 @@ from thalweg.graph.primitive import PRIMITIVES, UFUNCS, Primitive
 from thalweg.guards import record_guard
 from thalweg.ops import arithmetic, compare, contract  # noqa: F401 - operators need their gates
 from thalweg.ops.assignment import REWRITES, set_flat, write_at
-from thalweg.ops.index import getitem, holds_node, reads, setitem
+from thalweg.ops.index import as_array, from_list, getitem, holds_node, reads, setitem
 from thalweg.ops.shape import astype
 from thalweg.views import VIEW_FUNCTIONS, link, move, root_of, shares_memory
 
@@ -72,10 +72,14 @@ class Array(ArrayMethods):
         if kwargs:
             out = kwargs.get("out")
             if out is not None:
+                for target in out:
+                    if target is not None:
+                        _must_be_traced(target)
                 result = call_ufunc(ufunc, method, unwrap(inputs), unwrap(kwargs))
                 return _into(out, result, kwargs.get("casting", "same_kind"))
             kwargs = unwrap(kwargs)
-        return wrap(call_ufunc(ufunc, method, unwrap(inputs), kwargs))
+        operands = tuple([from_list(x) for x in unwrap(inputs)])
+        return wrap(call_ufunc(ufunc, method, operands, kwargs))
 
     def __array_function__(
         self, function: Callable[..., Any], _types: Any, args: Any, kwargs: Any
@@ -311,7 +315,7 @@ def _operand(value: Any) -> Any:
     if form in _SCALARS or isinstance(value, (np.ndarray, np.generic)):
         return value
     if isinstance(value, (list, tuple)):
-        return np.asarray(value)
+        return as_array(unwrap(value))
     return NotImplemented
 
 

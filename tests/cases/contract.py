@@ -63,6 +63,8 @@ CASES = [
     ],
     *_many("matmul", np.linalg.matmul, (((2, 3, 4), (4, 2)),), "linalg-matmul"),
     *_many("dot", lambda a, b: np.linalg.tensordot(a, b, axes=1), (((2, 3), (3, 4)),), "linalg-t"),
+    Case("vecdot", lambda a, b: np.vecdot(a, b, axis=0), ((3, 2), (3, 2)), complex=True,
+         label="axis"),
     Case("vecdot", lambda a, b: np.linalg.vecdot(a, b, axis=0), ((3, 2), (3, 2)), complex=True),
     *_many("vecdot", np.vecdot, (((4,), (4,)), ((3, 4), (4,)), ((2, 1, 4), (3, 4)),
                                       ((3, 0), (0,)))),

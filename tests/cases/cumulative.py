@@ -121,6 +121,8 @@ CASES = [
         (((2, 3),), lambda x: np.polyval([1.0, 2.0, 3.0], x)),
         (((4,),), lambda p: np.polyval(p, 0.3)),
         (((4,), (2,)), lambda p, q: np.polyadd(p, q)),
+        (((4,), (2,)), lambda p, q: np.polymul(np.where([0, 1, 1, 1], p, 0.0), q)),
+        (((), (3,)), lambda p, q: np.polymul([0.0, p, 1.0], q)),
         (((4,), (2,)), lambda p, q: np.polysub(p, q)),
         (((4,),), lambda p: np.polyder(p)),
         (((4,),), lambda p: np.polyder(p, 2)),

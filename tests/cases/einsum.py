@@ -47,6 +47,8 @@ CASES = [
              ((2, 3), (3, 4), (4, 5)), label=f"optimize-{optimize}")
         for optimize in (True, False, "greedy", "optimal", ["einsum_path", (0, 1), (0, 1)])
     ],
+    Case("einsum", lambda x, y: np.einsum("ij,jk", x, y, dtype=complex, order="F"),
+         ((2, 3), (3, 4)), label="dtype-order"),
     Case("einsum", lambda x: np.einsum("ij,jk->ik", x, x), ((3, 3),), label="twice"),
     Case("einsum", lambda x: np.einsum("ij,jk->ik", x, np.eye(3)), ((3, 3),), label="constant"),
     Case("einsum", lambda x: np.einsum("ij,j->i", x, [1.0, 2.0, 3.0]), ((3, 3),), label="list"),

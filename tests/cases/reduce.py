@@ -152,6 +152,10 @@ CASES = [
         for op, ufunc in (("logaddexp_reduce", np.logaddexp), ("logaddexp2_reduce", np.logaddexp2))
         for axis, keep in ((0, False), (1, True), ((-1), False))
     ],
+    Case("logaddexp_reduce", lambda x, s: np.logaddexp.reduce(x, 1, where=_MASK, initial=s),
+         ((3, 4), ()), label="where,initial"),
+    Case("logaddexp_reduce", lambda x: np.logaddexp.reduce(x, where=_MASK), ((3, 4),),
+         label="where"),
     Case("logaddexp_reduce", lambda x: np.logaddexp.reduce(x + np.array([0.0, -np.inf, 0.0])),
          ((3,),), label="-inf"),
     *_nan_reductions("nansum", np.nansum),
@@ -177,6 +181,10 @@ CASES = [
          make=_nan_marked(3, 4), label="where"),
     Case("fmax_reduce", lambda x: np.fmax.reduce(_unmarked(x), axis=1),
          make=_nan_marked(3, 4), label="axis1"),
+    Case("fmax_reduce", lambda x, s: np.fmax.reduce(_unmarked(x), 1, where=_MASK, initial=s),
+         make=lambda rng: (*_nan_marked(3, 4)(rng), np.float64(0.4)), label="where,initial"),
+    Case("fmin_reduce", lambda x: np.fmin.reduce(_unmarked(x), dtype=float, initial=0.4),
+         make=_nan_marked(3, 5), label="initial"),
     Case("fmin_reduce", lambda x: np.fmin.reduce(_unmarked(x)),
          make=_nan_marked(3, 5), label="axis0"),
     *[

@@ -11,6 +11,7 @@ from thalweg.scipy import linalg as sl
 
 _A: Any = ((3, 3),)
 _STACK: Any = ((2, 4, 4),)
+_TURN = np.array([[1.0, -9.0], [9.0, 1.0]])
 _PAIR: Any = ((3, 3), (3, 2))
 
 
@@ -145,6 +146,19 @@ CASES = [
         ((1, 1), (1, 1), (1, 1)),
         ((2, 2, 2), (2, 2), (2, 2)),
         ((0, 0), (2, 2), (0, 2)),
+    ),
+    # SciPy's own answer is wrong for a real matrix (with complex eigenvalues) beside a complex one.
+    *_cases(
+        "sylvester",
+        "complex-beside-real",
+        lambda a, b, q: sl.solve_sylvester(_TURN * a, b, q + 1j * q**2),
+        ((2, 2), (2, 2), (2, 2)),
+    ),
+    *_cases(
+        "sylvester",
+        "lyapunov-complex-beside-real",
+        lambda a, q: sl.solve_continuous_lyapunov(_TURN * a, q + 1j * q**2),
+        ((2, 2), (2, 2)),
     ),
     *_cases("sylvester", "lyapunov", sl.solve_continuous_lyapunov, ((3, 3), (3, 3))),
     *_cases("unitary_factor", "", lambda a: sl.polar(a), _A, ((4, 2),), _STACK),

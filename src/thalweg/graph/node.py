@@ -433,6 +433,9 @@ def call_ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: dict[st
     signature = kwargs.pop("signature", None)
     order = kwargs.pop("order", "K")
     kwargs.pop("subok", None)  # a traced array is of no subclass
+    axis = kwargs.pop("axis", -1)
+    if axis != -1:  # of np.vecdot: the one core axis
+        inputs = tuple(np.moveaxis(value, axis, -1) for value in inputs)
     if kwargs:
         raise NoRuleError(f"np.{ufunc.__name__}: keywords {sorted(kwargs)} have no rule")
     inputs = tuple(_as_operand(value) for value in inputs)

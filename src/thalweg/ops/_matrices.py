@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from thalweg.graph.node import Node
 from thalweg.graph.primitive import Primitive
 from thalweg.ops._reasons import LAPACK
 
@@ -26,7 +25,6 @@ __all__ = [
     "lower",
     "mirror",
     "mirror_transpose",
-    "operand",
     "real",
     "scale_columns",
     "scale_rows",
@@ -38,11 +36,6 @@ __all__ = [
 
 #: The record of a primitive that stays LAPACK's.
 by_lapack = functools.partial(Primitive, lower=LAPACK)
-
-
-def operand(x: Any) -> Any:
-    """x as a node or an array."""
-    return x if type(x) is Node else np.asarray(x)
 
 
 def transposed(x: Any) -> Any:

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from thalweg.errors import NoRuleError
 from thalweg.graph.kinds import Kind, Router, Scale, Wirtinger, Zero
-from thalweg.graph.node import Node
+from thalweg.graph.node import Node, call_ufunc
 from thalweg.graph.primitive import implements
 from thalweg.ops._families import elementwise, interval, piecewise_constant
 from thalweg.ops._lower_arithmetic import lower_clip, lower_power
+from thalweg.ops.index import from_list
 from thalweg.ops.normalise import safe_ratio
 
 POSITIVE = interval(0.0, np.inf, name="positive")
@@ -177,8 +177,7 @@ CLIP = elementwise(
 )
 
 
-def _bound(bound: Any) -> Any:
-    return np.asarray(bound) if isinstance(bound, (list, tuple)) else bound
+_CLIP = np._core.umath.clip  # type: ignore[attr-defined]  # what x.clip calls
 
 
 @implements(np.clip)
@@ -193,17 +192,24 @@ def clip(
     **keywords: Any,
 ) -> Any:
     # NumPy's definition: minimum(a_max, maximum(a, a_min)).
+    low = from_list(min if a_min is None else a_min)
+    high = from_list(max if a_max is None else a_max)
     if keywords:
-        raise NoRuleError(f"np.clip: keywords {sorted(keywords)} have no rule")
-    low = min if a_min is None else a_min
-    high = max if a_max is None else a_max
+        bounds = [bound for bound in (low, high) if bound is not None]
+        ufunc = _CLIP if len(bounds) == 2 else np.minimum if low is None else np.maximum
+        return call_ufunc(ufunc, "__call__", (a, *bounds), keywords)
     if not any(bound is None or type(bound) is Node for bound in (low, high)):
-        return CLIP(a, _bound(low), _bound(high))
+        return CLIP(a, low, high)
     if low is not None:
         a = np.maximum(a, low)
     if high is not None:
         a = np.minimum(a, high)
     return a if low is not None or high is not None else np.positive(a)
+
+
+@implements(_CLIP)
+def clip_(x: Any, low: Any, high: Any) -> Any:
+    return clip(x, low, high)
 
 
 def _sign_kind(out: Any, x: Any) -> Kind:

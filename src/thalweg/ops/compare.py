@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from thalweg.errors import NoRuleError
 from thalweg.graph.kinds import Router
-from thalweg.graph.node import Node
 from thalweg.graph.primitive import implements
-from thalweg.ops._families import elementwise, interval, piecewise_constant
+from thalweg.ops._families import elementwise, interval, piecewise_constant, static
 from thalweg.ops._lower_arithmetic import lower_invert, lower_round
 from thalweg.ops._reasons import INTEGER as RARE
+from thalweg.ops.index import as_array, from_list
 
 BOOLEAN = "boolean: no derivative passes a comparison"
 
@@ -80,6 +79,7 @@ ROUND = piecewise_constant(
 
 @implements(np.round, np.around)
 def round_(a: Any, decimals: int = 0, out: Any = None) -> Any:
+    static("np.round", decimals=decimals)
     return ROUND(a, decimals=decimals)
 
 
@@ -107,13 +107,11 @@ WHERE = elementwise(
 
 @implements(np.where)
 def where(condition: Any, x: Any = None, y: Any = None, /) -> Any:
+    if x is None and y is None:
+        return np.nonzero(condition)
     if x is None or y is None:
-        raise NoRuleError(
-            "np.where(condition) with one argument gives indices; use np.nonzero, or give both "
-            "branches: np.where(condition, x, y)"
-        )
-    if type(condition) is not Node:
-        condition = np.asarray(condition)[()]
+        raise ValueError("either both or neither of x and y should be given")
+    condition = as_array(condition)[()]
     if condition.dtype.kind != "b":  # numbers count as true or false, not as factors
         condition = np.not_equal(condition, 0)
-    return WHERE(condition, x, y)
+    return WHERE(condition, from_list(x), from_list(y))

@@ -13,7 +13,7 @@ from thalweg.graph.kinds import Diagonal, Kind
 from thalweg.graph.node import Node, constant
 from thalweg.graph.primitive import Labels, Primitive, implements, register
 from thalweg.ops._families import align_batched, discrete, static
-from thalweg.ops.index import as_array, holds_node
+from thalweg.ops.index import as_array, from_list, holds_node
 from thalweg.ops.shape import astype, laid_out, on_cpu
 
 __all__: list[str] = []
@@ -211,8 +211,7 @@ GEOMSPACE = _range(
 
 def _ends(start: Any, stop: Any) -> tuple[Any, Any]:
     # Python numbers stay as they are: weak in promotion.
-    ends = [np.asarray(x) if isinstance(x, (list, tuple)) else x for x in (start, stop)]
-    return ends[0], ends[1]
+    return from_list(start), from_list(stop)
 
 
 def _sampled(primitive: Primitive, start: Any, stop: Any, num: Any, endpoint: Any,

@@ -8,8 +8,10 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from thalweg.graph.kinds import Kind, Put, Take
-from thalweg.graph.node import Node
 from thalweg.graph.primitive import Labels, Primitive, implements, register
+from thalweg.ops._families import static
+from thalweg.ops.index import as_array
+from thalweg.ops.shape import astype
 
 __all__: list[str] = []
 
@@ -118,11 +120,13 @@ def _triangle(m: Any, inside: Any) -> Any:
 
 @implements(np.tril)
 def tril(m: Any, k: int = 0) -> Any:
+    static("np.tril", k=k)
     return _triangle(m, _lower(m, k))
 
 
 @implements(np.triu)
 def triu(m: Any, k: int = 0) -> Any:
+    static("np.triu", k=k)
     return _triangle(m, ~_lower(m, k - 1))
 
 
@@ -134,7 +138,7 @@ def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
     dtype = np.promote_types(x.dtype, int)
     powers: Any = np.ones((x.shape[0], min(n, 1)), dtype)
     if n > 1:
-        factors = np.broadcast_to(np.expand_dims(x, 1), (x.shape[0], n - 1))
+        factors = np.broadcast_to(np.expand_dims(astype(x, dtype), 1), (x.shape[0], n - 1))
         powers = np.concatenate([powers, np.cumprod(factors, axis=1)], axis=1)
     return powers if increasing else powers[:, ::-1]
 
@@ -145,8 +149,8 @@ def cross(
 ) -> Any:
     if axis is not None:
         axisa = axisb = axisc = axis
-    a = a if type(a) is Node else np.asarray(a)
-    b = b if type(b) is Node else np.asarray(b)
+    a = as_array(a)
+    b = as_array(b)
     if a.ndim < 1 or b.ndim < 1:
         raise ValueError("At least one array has zero dimension")
     a, b = np.moveaxis(a, axisa, -1), np.moveaxis(b, axisb, -1)

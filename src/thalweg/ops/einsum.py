@@ -20,6 +20,7 @@ from thalweg.graph.kinds import Chain, Contract, Kind, Take, Wirtinger
 from thalweg.graph.node import Node
 from thalweg.graph.primitive import Labels, Primitive, implements, register
 from thalweg.ops.index import as_array
+from thalweg.ops.shape import astype, laid_out
 
 __all__ = ["EINSUM", "conjugated_product", "contract"]
 
@@ -286,17 +287,36 @@ def _explicit(subscripts: str, ndims: tuple[int, ...]) -> tuple[list[str], str]:
 
 @implements(np.einsum)
 def einsum(
-    *arguments: Any, out: Any = None, optimize: Any = False, dtype: Any = None, **keywords: Any
+    *arguments: Any,
+    out: Any = None,
+    optimize: Any = False,
+    dtype: Any = None,
+    order: Any = "K",
+    casting: Any = "safe",
+    **keywords: Any,
 ) -> Any:
-    if out is not None or dtype is not None or keywords:
-        names = sorted({*keywords, *(["out"] if out is not None else []),
-                        *(["dtype"] if dtype is not None else [])})  # fmt: skip
-        raise NoRuleError(f"np.einsum: no rule for the keywords {names}")
+    if keywords:
+        raise TypeError(f"einsum got unexpected keyword arguments {sorted(keywords)}")
     if isinstance(arguments[0], str):
         subscripts, operands = arguments[0], arguments[1:]
     else:
         subscripts, operands = _sublists(arguments)
     operands = tuple(as_array(x) for x in operands)
+    if dtype is not None:
+        operands = tuple(x if x.dtype == dtype else _cast(x, dtype, casting) for x in operands)
+    found = _einsum(subscripts, operands, optimize)
+    return found if order == "K" else laid_out(found, order)
+
+
+def _cast(x: Any, dtype: Any, casting: Any) -> Any:
+    if not np.can_cast(x.dtype, dtype, casting):
+        raise TypeError(
+            f"einsum: {x.dtype} cannot be cast to {np.dtype(dtype)} by casting={casting!r}"
+        )
+    return astype(x, dtype)
+
+
+def _einsum(subscripts: str, operands: tuple[Any, ...], optimize: Any) -> Any:
     spelled, output = _explicit(subscripts, tuple([len(x.shape) for x in operands]))
     inputs = list(spelled)
     if isinstance(optimize, (list, tuple)):

@@ -16,6 +16,7 @@ import numpy as np
 from thalweg.errors import NoRuleError
 from thalweg.graph.kinds import Custom, Kind
 from thalweg.graph.primitive import Labels, Primitive, implements, register
+from thalweg.ops._families import static
 from thalweg.ops._matrices import conj
 from thalweg.ops._reasons import FFT as REASON
 
@@ -113,6 +114,7 @@ def _along(
         raise NoRuleError(f"np.fft.{primitive.name}: out= has no rule; use the result")
     if norm not in _SWAPPED:
         raise ValueError(f'Invalid norm value {norm}; should be "backward","ortho" or "forward".')
+    static(f"np.fft.{primitive.name}", n=n)
     axis = np.lib.array_utils.normalize_axis_index(axis, a.ndim)
     return primitive(a, n=int(length if n is None else n), axis=axis, norm=norm)
 

@@ -83,6 +83,11 @@ def as_array(value: Any) -> Any:
     return value if type(value) is Node else np.asarray(value)
 
 
+def from_list(value: Any) -> Any:
+    """A list as `as_array` makes it; anything else (a number, weak in promotion) as it is."""
+    return as_array(value) if isinstance(value, (list, tuple)) else value
+
+
 def holds_node(value: Any) -> bool:
     """Whether there is a node in nested lists and tuples."""
     if isinstance(value, (list, tuple)):

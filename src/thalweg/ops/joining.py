@@ -10,9 +10,10 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
 from thalweg.graph.kinds import Kind, Put
-from thalweg.graph.node import Node, apply
+from thalweg.graph.node import apply
 from thalweg.graph.primitive import Labels, Primitive, implements, register
 from thalweg.ops._families import static
+from thalweg.ops.index import as_array
 from thalweg.ops.shape import astype
 
 __all__ = ["lower_joined"]
@@ -90,7 +91,7 @@ STACK: Primitive = register(
 
 def _parts(arrays: Any, dtype: Any = None, casting: Any = "same_kind") -> list[Any]:
     """A sequence of arrays (or an array, along its first axis) as operands of one dtype."""
-    parts = [x if type(x) is Node else np.asarray(x) for x in arrays]
+    parts = [as_array(x) for x in arrays]
     if dtype is None and casting == "same_kind":  # promotion always is
         return parts
     target = np.result_type(*(x.dtype for x in parts)) if dtype is None else np.dtype(dtype)
@@ -183,7 +184,7 @@ def block(arrays: Any) -> Any:
 @implements(np.append)
 def append(arr: Any, values: Any, axis: Any = None) -> Any:
     if axis is None:
-        return concatenate([np.ravel(arr), np.ravel(values)], 0)
+        return concatenate([np.ravel(as_array(arr)), np.ravel(as_array(values))], 0)
     return concatenate([arr, values], axis)
 
 

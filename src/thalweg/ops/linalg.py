@@ -24,9 +24,9 @@ from thalweg.ops._families import align_batched
 from thalweg.ops._matrices import (
     by_lapack,
     diagonal_of,
-    operand,
     transposed,
 )
+from thalweg.ops.index import as_array
 from thalweg.ops.structural import items
 
 __all__ = ["inv", "matrix_power", "solve"]
@@ -59,7 +59,7 @@ SOLVE: Primitive = register(
 
 @implements(np.linalg.solve)
 def solve(a: Any, b: Any) -> Any:
-    a, b = operand(a), operand(b)
+    a, b = as_array(a), as_array(b)
     if b.ndim == 1:  # a vector, also for a stack of matrices
         return SOLVE(a, np.expand_dims(b, -1))[..., 0]
     return SOLVE(a, b)
@@ -233,7 +233,7 @@ def matrix_power(a: Any, n: Any) -> Any:
 
 @implements(np.linalg.tensorsolve)
 def tensorsolve(a: Any, b: Any, axes: Any = None) -> Any:
-    a, b = operand(a), operand(b)
+    a, b = as_array(a), as_array(b)
     if axes is not None:
         order = [k for k in range(a.ndim) if k not in axes] + list(axes)
         a = np.transpose(a, order)
@@ -297,7 +297,7 @@ def diagonal(x: Any, /, *, offset: int = 0) -> Any:
 
 @implements(np.linalg.cross)
 def cross(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
-    x1, x2 = operand(x1), operand(x2)
+    x1, x2 = as_array(x1), as_array(x2)
     if x1.shape[axis] != 3 or x2.shape[axis] != 3:
         raise ShapeError(f"cross needs 3 entries along the axis; got {x1.shape} and {x2.shape}")
     return np.cross(x1, x2, axis=axis)

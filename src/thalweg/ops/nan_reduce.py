@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from thalweg.errors import NoRuleError
 from thalweg.graph.primitive import Primitive, implements, implements_ufunc_method
 from thalweg.ops._families import static
 from thalweg.ops._lower_reduce import (
@@ -23,7 +22,7 @@ from thalweg.ops.reduce import (
     share,
 )
 from thalweg.ops.shape import astype
-from thalweg.ops.statistics import deviation_weights, root, squared
+from thalweg.ops.statistics import deviation_weights, root, squared, sums_in
 
 __all__: list[str] = []
 
@@ -185,11 +184,11 @@ def _implement_best(
         initial: Any = NOT_GIVEN,
         where: Any = True,
     ) -> Any:
-        if where is not True or initial is not NOT_GIVEN or dtype is not None:
-            raise NoRuleError(
-                f"np.{ufunc.__name__}.reduce: no rule for where=, initial= and dtype="
-            )
-        return reduced(array, axes=normalise_axes(axis, array.ndim), keepdims=bool(keepdims))
+        array = array if dtype is None else astype(array, dtype)
+        if where is True and (initial is NOT_GIVEN or initial is None):
+            return reduced(array, axes=normalise_axes(axis, array.ndim), keepdims=bool(keepdims))
+        array = _filled(array, fill) if array.dtype.kind == "f" else array
+        return masked(array, axis=axis, keepdims=keepdims, initial=initial, where=where)
 
 
 _implement_best(np.nanmax, np.fmax, NANMAX, FMAX_REDUCE, np.max, -np.inf)
@@ -214,7 +213,7 @@ def nanmean(
     )
 
 
-def _implement_spread(function: Any, primitive: Primitive) -> None:
+def _implement_spread(function: Any, primitive: Primitive, plain: Any) -> None:
     name = f"np.{function.__name__}"
 
     @implements(function)
@@ -230,23 +229,32 @@ def _implement_spread(function: Any, primitive: Primitive) -> None:
         mean: Any = NOT_GIVEN,
         correction: Any = NOT_GIVEN,
     ) -> Any:
-        static(name, ddof=ddof)
         ddof = ddof if correction is NOT_GIVEN else correction
-        a = a if dtype is None else astype(a, dtype)
-        if where is True and mean is NOT_GIVEN:
+        static(name, ddof=ddof)
+        if a.dtype.kind not in "fc":  # no NaN
+            return plain(
+                a, axis, dtype, ddof=ddof, keepdims=keepdims, where=where,
+                **({} if mean is NOT_GIVEN else {"mean": mean}),
+            )  # fmt: skip
+        if where is True and mean is NOT_GIVEN and sums_in(dtype, a):
             axes = normalise_axes(axis, a.ndim)
             return primitive(a, axes=axes, keepdims=bool(keepdims), ddof=ddof)
         over = {"axis": axis, "where": where}
-        counted = np.sum(astype(_valid(a), _real(a)), keepdims=True, **over)
-        centre = (
-            np.sum(_filled(a, 0.0), keepdims=True, **over) / counted if mean is NOT_GIVEN else mean
-        )
-        # Filled again after the centre is taken off: what is NaN adds nothing.
-        deviation = np.where(np.isnan(a), np.zeros((), a.dtype), a - centre)
-        total = np.sum(squared(deviation), keepdims=keepdims, **over)
-        variance = total / (np.reshape(counted, total.shape) - ddof)
+        counted = np.sum(_valid(a), keepdims=True, **over)
+        if mean is NOT_GIVEN:
+            mean = np.sum(_filled(a, 0.0), dtype=dtype, keepdims=True, **over)
+            mean = mean / astype(counted, _real(mean))
+        # Filled again after the centre is taken off: what is NaN adds nothing. The dtype is that
+        # of the sums, as in NumPy: the deviations keep their own.
+        shifted = a - mean
+        shifted = np.real(shifted) if a.dtype.kind == "f" else shifted
+        deviation = np.where(np.isnan(a), np.zeros((), a.dtype), astype(shifted, a.dtype))
+        total = np.sum(squared(deviation), dtype=dtype, keepdims=keepdims, **over)
+        freedom = astype(np.reshape(counted, total.shape) - ddof, _real(total))
+        spread = np.greater(freedom, 0)
+        variance = np.where(spread, total / np.where(spread, freedom, 1.0), np.nan)
         return variance if primitive is NANVAR else root(variance)
 
 
-_implement_spread(np.nanvar, NANVAR)
-_implement_spread(np.nanstd, NANSTD)
+_implement_spread(np.nanvar, NANVAR, np.var)
+_implement_spread(np.nanstd, NANSTD, np.std)

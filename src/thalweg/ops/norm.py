@@ -9,6 +9,7 @@ import numpy as np
 
 from thalweg.graph.kinds import Kind, SumOver, Zero
 from thalweg.graph.primitive import Labels, Primitive, implements, register
+from thalweg.ops._families import static
 from thalweg.ops._matrices import conj
 from thalweg.ops.reduce import normalise_axes
 
@@ -106,6 +107,7 @@ NORM: Primitive = register(
 
 @implements(np.linalg.norm)
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
+    static("np.linalg.norm", ord=ord)
     keepdims = bool(keepdims)
     ndim = x.ndim
     whole = axis is None

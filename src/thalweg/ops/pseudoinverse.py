@@ -14,6 +14,7 @@ import numpy as np
 from thalweg.graph.kinds import Custom, Kind, Zero
 from thalweg.graph.node import Node
 from thalweg.graph.primitive import Labels, Primitive, implements, register
+from thalweg.ops._families import static
 from thalweg.ops._matrices import (
     adjoint,
     by_lapack,
@@ -21,11 +22,11 @@ from thalweg.ops._matrices import (
     diagonal_of,
     mirror,
     mirror_transpose,
-    operand,
     real,
     scale_columns,
     transposed,
 )
+from thalweg.ops.index import as_array
 from thalweg.ops.structural import items
 
 #: A relative cut-off above it drops singular values that are not just noise about zero.
@@ -124,7 +125,7 @@ PINV: Primitive = register(
 
 @implements(np.linalg.pinv)
 def pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = np._NoValue) -> Any:
-    a = operand(a)
+    a = as_array(a)
     if rcond is not None and rtol is not np._NoValue:
         raise ValueError("`rtol` and `rcond` can't be both set.")
     if rcond is None:
@@ -217,7 +218,8 @@ LSTSQ: Primitive = register(
 
 @implements(np.linalg.lstsq)
 def lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
-    a, b = operand(a), operand(b)
+    a, b = as_array(a), as_array(b)
+    static("np.linalg.lstsq", rcond=rcond)
     vector = b.ndim == 1
     x, residuals, rank, s = items(LSTSQ(a, np.expand_dims(b, -1) if vector else b, rcond=rcond))
     return x[..., 0] if vector else x, residuals, rank, s

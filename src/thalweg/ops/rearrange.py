@@ -13,6 +13,7 @@ from thalweg.graph.kinds import Put, Take
 from thalweg.graph.node import Node, constant
 from thalweg.graph.primitive import Labels, Primitive, implements, register
 from thalweg.ops._families import static
+from thalweg.ops.index import as_array
 from thalweg.ops.joining import lower_joined
 from thalweg.ops.shape import astype
 
@@ -172,11 +173,11 @@ def delete(arr: Any, obj: Any, axis: Any = None) -> Any:
 @implements(np.insert)
 def insert(arr: Any, obj: Any, values: Any, axis: Any = None) -> Any:
     static("np.insert", obj=obj)
-    arr = arr if type(arr) is Node else np.asarray(arr)
+    arr = as_array(arr)
     if axis is None:
         arr, axis = np.ravel(arr), 0
     axis = normalize_axis_index(axis, arr.ndim)
-    values = values if type(values) is Node else np.asarray(values)
+    values = as_array(values)
     values = np.reshape(values, (1,) * (arr.ndim - values.ndim) + values.shape)
     n = arr.shape[axis]
     if isinstance(obj, slice) or np.size(obj) != 1:
@@ -256,7 +257,7 @@ def pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> An
     unknown = set(kwargs) - set(_MODES[mode])
     if unknown:
         raise ValueError(f"unsupported keyword arguments for mode '{mode}': {unknown}")
-    array = array if type(array) is Node else np.asarray(array)
+    array = as_array(array)
     if isinstance(pad_width, dict):  # axis → widths, NumPy 2.3
         by_axis = {axis % array.ndim: width for axis, width in pad_width.items()}
         pad_width = [_pairs(by_axis.get(axis, 0), 1)[0] for axis in range(array.ndim)]

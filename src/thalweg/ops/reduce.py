@@ -29,6 +29,7 @@ from thalweg.ops._lower_reduce import (
     lower_masked,
     lower_total,
 )
+from thalweg.ops.index import as_array
 from thalweg.ops.shape import astype
 
 __all__ = [
@@ -407,9 +408,15 @@ def _ufunc_reduce(ufunc: np.ufunc, plain: Primitive, masked: Primitive | None) -
         where: Any = True,
     ) -> Any:
         # `out` was a traced array: it moves on to the result (thalweg.array).
-        if masked is None and not (where is True and initial is NOT_GIVEN):
-            raise NoRuleError(f"np.{ufunc.__name__}.reduce: no rule for where= and initial=")
-        return _reduce(plain, masked or plain, _cast(array, dtype), axis, keepdims, initial, where)
+        array = _cast(array, dtype)
+        if masked is not None:
+            return _reduce(plain, masked, array, axis, keepdims, initial, where)
+        if where is not True:  # e^−∞ adds nothing
+            array = np.where(where, array, -np.inf)
+        found = plain(array, axes=normalise_axes(axis, array.ndim), keepdims=bool(keepdims))
+        if initial is NOT_GIVEN or initial is None:
+            return found
+        return ufunc(found, _cast(as_array(initial), found.dtype))
 
 
 for _ufunc, _plain, _masked in (

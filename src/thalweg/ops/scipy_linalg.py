@@ -192,7 +192,10 @@ def _sylvester_value(a: Any, b: Any, q: Any) -> Any:
     def solve(a: Any, b: Any, q: Any) -> Any:
         if q.size == 0:
             return np.zeros(q.shape, np.result_type(a, b, q, np.float32))
-        return _sl.solve_sylvester(a, b, q)
+        # All of one dtype: SciPy brings a real A to quasi-triangular form, which LAPACK's complex
+        # solver takes for triangular.
+        dtype = np.result_type(a, b, q)
+        return _sl.solve_sylvester(*(x.astype(dtype, copy=False) for x in (a, b, q)))
 
     return _each(solve, a, b, q)
 

@@ -17,7 +17,7 @@ from thalweg.graph.primitive import Labels, Primitive, implements, register
 from thalweg.ops._checks import holds
 from thalweg.ops.index import add_at, along_axis, as_array, getitem
 from thalweg.ops.reduce import normalise_axes
-from thalweg.ops.shape import memory_order
+from thalweg.ops.shape import astype, memory_order
 
 __all__ = ["within"]
 
@@ -98,6 +98,7 @@ def compress(condition: Any, a: Any, axis: Any = None, out: Any = None) -> Any:
         raise ValueError("condition must be a 1-d array")
     if axis is None:
         a, axis = np.reshape(a, (a.size,)), 0
+    a = np.atleast_1d(a)
     axis = normalise_axes(axis, len(a.shape))[0]
     before = (slice(None),) * axis
     if condition.dtype != np.bool_:
@@ -126,12 +127,18 @@ def nan_to_num(
         )
         return real + 1j * imag
     limits = np.finfo(x.dtype)
+    nan, posinf, neginf = (
+        astype(as_array(value), x.dtype)
+        for value in (
+            nan,
+            limits.max if posinf is None else posinf,
+            limits.min if neginf is None else neginf,
+        )
+    )
     infinite, negative = np.isinf(x), np.signbit(x)
     x = np.where(np.isnan(x), nan, x)
-    high = np.logical_and(infinite, np.logical_not(negative))
-    x = np.where(high, limits.max if posinf is None else posinf, x)
-    low = np.logical_and(infinite, negative)
-    return np.where(low, limits.min if neginf is None else neginf, x)
+    x = np.where(np.logical_and(infinite, np.logical_not(negative)), posinf, x)
+    return np.where(np.logical_and(infinite, negative), neginf, x)
 
 
 @implements(np.ix_)

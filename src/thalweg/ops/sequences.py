@@ -12,9 +12,10 @@ from thalweg.errors import NoRuleError
 from thalweg.graph.kinds import IDENTITY, Custom, Kind
 from thalweg.graph.node import Node
 from thalweg.graph.primitive import Labels, Primitive, implements, register
+from thalweg.ops._checks import settled
 from thalweg.ops._families import static
 from thalweg.ops._reasons import SCAN
-from thalweg.ops.index import getitem
+from thalweg.ops.index import as_array, getitem
 from thalweg.ops.reduce import NOT_GIVEN
 from thalweg.ops.shape import astype
 
@@ -25,16 +26,12 @@ def _along(axis: int, index: Any) -> tuple[Any, ...]:
     return (*(slice(None),) * axis, index)
 
 
-def _array(x: Any) -> Any:
-    return x if type(x) is Node else np.asarray(x)
-
-
 # ---- differences ------------------------------------------------------------------------------
 
 
 def _end(value: Any, x: Any, axis: int) -> Any:
     """What is put before or after x: an array, or a number for the whole end."""
-    value = _array(value)
+    value = as_array(value)
     if value.ndim:
         return value
     return np.broadcast_to(value, tuple(1 if i == axis else n for i, n in enumerate(x.shape)))
@@ -48,7 +45,7 @@ def diff(
         return a
     if n < 0:
         raise ValueError(f"order must be non-negative but got {n!r}")
-    a = _array(a)
+    a = as_array(a)
     if a.ndim == 0:
         raise ValueError("diff requires input that is at least one dimensional")
     axis = normalize_axis_index(axis, a.ndim)
@@ -69,9 +66,9 @@ def ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Any:
     ary = np.ravel(ary)
     parts = [ary[1:] - ary[:-1]]
     if to_begin is not None:
-        parts.insert(0, astype(np.ravel(_array(to_begin)), ary.dtype))
+        parts.insert(0, astype(np.ravel(as_array(to_begin)), ary.dtype))
     if to_end is not None:
-        parts.append(astype(np.ravel(_array(to_end)), ary.dtype))
+        parts.append(astype(np.ravel(as_array(to_end)), ary.dtype))
     return np.concatenate(parts)
 
 
@@ -79,7 +76,7 @@ def _spacings(f: Any, varargs: tuple[Any, ...], axes: tuple[int, ...]) -> list[A
     """A number (uniform), or the array of differences, for each axis."""
     if not varargs:
         return [1.0] * len(axes)
-    given = [_array(v) for v in varargs]
+    given = [as_array(v) for v in varargs]
     if len(given) == 1 and given[0].ndim == 0:
         return [varargs[0]] * len(axes)
     if len(given) != len(axes):
@@ -102,7 +99,7 @@ def _spacings(f: Any, varargs: tuple[Any, ...], axes: tuple[int, ...]) -> list[A
 
 @implements(np.gradient)
 def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> Any:
-    f = _array(f)
+    f = as_array(f)
     axes = tuple(range(f.ndim)) if axis is None else normalize_axis_tuple(axis, f.ndim)
     steps = _spacings(f, varargs, axes)
     if edge_order > 2:
@@ -163,11 +160,11 @@ def _high_edge(d1: Any, d2: Any) -> tuple[Any, Any, Any]:
 
 @implements(np.trapezoid, *[getattr(np, name) for name in ("trapz",) if hasattr(np, name)])
 def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
-    y = _array(y)
+    y = as_array(y)
     axis = normalize_axis_index(axis, y.ndim)
     widths = dx
     if x is not None:
-        x = _array(x)
+        x = as_array(x)
         if x.ndim == 1:
             widths = np.reshape(np.diff(x), tuple(-1 if i == axis else 1 for i in range(y.ndim)))
         else:
@@ -216,8 +213,8 @@ def interp(
     x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: Any = None
 ) -> Any:
     """Piecewise linear; at a knot the derivative is that of the interval to its right."""
-    x, xp = astype(_array(x), float), astype(_array(xp), float)
-    fp = _array(fp)
+    x, xp = astype(as_array(x), float), astype(as_array(xp), float)
+    fp = as_array(fp)
     fp = astype(fp, complex if fp.dtype.kind == "c" else float)
     if xp.ndim != 1 or fp.ndim != 1:
         raise ValueError("Data points must be 1-D sequences")
@@ -313,8 +310,11 @@ def _convolved(a: Any, v: Any, mode: Any) -> Any:
     return CONVOLVE(a, v, mode="full")[start : start + a.shape[0]]
 
 
+def _at_least_1d(x: Any) -> Any:
+    return np.atleast_1d(as_array(x))
+
+
 def _sequence(x: Any, name: str) -> Any:
-    x = _array(x)
     if x.ndim != 1:
         raise ValueError(f"{name} must be one-dimensional, not of shape {x.shape}")
     if x.size == 0:
@@ -324,7 +324,7 @@ def _sequence(x: Any, name: str) -> Any:
 
 @implements(np.convolve)
 def convolve(a: Any, v: Any, mode: Any = "full") -> Any:
-    a, v = _sequence(np.atleast_1d(a), "a"), _sequence(np.atleast_1d(v), "v")
+    a, v = _sequence(_at_least_1d(a), "a"), _sequence(_at_least_1d(v), "v")
     if v.shape[0] > a.shape[0]:
         a, v = v, a
     return _convolved(a, v, mode)
@@ -332,7 +332,7 @@ def convolve(a: Any, v: Any, mode: Any = "full") -> Any:
 
 @implements(np.correlate)
 def correlate(a: Any, v: Any, mode: Any = "valid") -> Any:
-    a, v = _sequence(a, "a"), _sequence(v, "v")
+    a, v = _sequence(as_array(a), "a"), _sequence(as_array(v), "v")
     turned = v.shape[0] > a.shape[0]
     if turned:  # c(a, v) is c(v, a) reversed and conjugated
         a, v = v, a
@@ -348,7 +348,7 @@ def polyval(p: Any, x: Any) -> Any:
     """Horner's scheme, as NumPy does it: y ← y x + p_k."""
     if isinstance(x, np.poly1d):
         raise NoRuleError("np.polyval: no rule for a poly1d as x")
-    p, x = _array(p), _array(x)
+    p, x = as_array(p), as_array(x)
     y: Any = np.zeros_like(x)
     for k in range(p.shape[0]):
         y = y * x + p[k]
@@ -357,12 +357,23 @@ def polyval(p: Any, x: Any) -> Any:
 
 def _padded_sum(sign: int) -> Callable[..., Any]:
     def combine(a1: Any, a2: Any) -> Any:
-        a1, a2 = np.atleast_1d(a1), np.atleast_1d(a2)
+        a1, a2 = _at_least_1d(a1), _at_least_1d(a2)
         n = max(a1.shape[0], a2.shape[0])
         a1, a2 = (np.pad(a, (n - a.shape[0], 0)) for a in (a1, a2))
         return a1 + a2 if sign > 0 else a1 - a2
 
     return combine
+
+
+def _without_leading_zeros(p: Any) -> Any:
+    p = _at_least_1d(p)
+    there = settled(np.not_equal(p, 0))
+    return p[int(np.argmax(there)) if there.any() else p.size - 1 :]
+
+
+@implements(np.polymul)
+def polymul(a1: Any, a2: Any) -> Any:
+    return convolve(_without_leading_zeros(a1), _without_leading_zeros(a2))
 
 
 implements(np.polyadd)(_padded_sum(1))
@@ -382,11 +393,11 @@ def polyder(p: Any, m: int = 1) -> Any:
 def polyint(p: Any, m: int = 1, k: Any = None) -> Any:
     if m < 0:
         raise ValueError("Order of integral must be positive (see polyder)")
-    constants = [0.0] * m if k is None else list(np.atleast_1d(k))
+    constants = [0.0] * m if k is None else list(_at_least_1d(k))
     constants = constants * m if len(constants) == 1 else constants
     if len(constants) < m:
         raise ValueError("k must be a scalar or a rank-1 array of length 1 or >m.")
-    p = _array(p)
+    p = as_array(p)
     for constant in constants[:m]:
         p = np.append(p / np.arange(p.shape[0], 0, -1), constant)
     return p

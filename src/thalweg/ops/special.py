@@ -273,7 +273,8 @@ POLYGAMMA: Primitive = _by_scipy(
 )
 ZETA: Primitive = _by_scipy(
     "zeta",
-    lambda s, q: sp.zeta(s, q)[()],
+    # SciPy continues ζ(s) to s < 1, but not ζ(s, q).
+    lambda s, q: (sp.zeta(s) if type(q) is float and q == 1.0 else sp.zeta(s, q))[()],
     (no_derivative("zeta", "its exponent"), lambda out, s, q: -s * ZETA(s + 1, q)),
     tex=r"\zeta({0}, {1})",
     domain=interval(1.5, 3.0, (0.3, np.inf)),

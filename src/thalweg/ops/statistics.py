@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 
 from thalweg.errors import NoRuleError
-from thalweg.graph.node import Node
 from thalweg.graph.primitive import Primitive, implements
 from thalweg.ops._checks import holds
 from thalweg.ops._families import static
 from thalweg.ops._lower_reduce import lower_deviation, lower_mean
 from thalweg.ops._reasons import SORTING
-from thalweg.ops.index import getitem, setitem
+from thalweg.ops.index import as_array, getitem, setitem
 from thalweg.ops.reduce import (
     NOT_GIVEN,
     count,
@@ -25,7 +24,7 @@ from thalweg.ops.reduce import (
 from thalweg.ops.shape import astype
 from thalweg.ops.sorting import along_axis, places_of_ranks
 
-__all__ = ["deviation_weights", "root", "squared"]
+__all__ = ["deviation_weights", "root", "squared", "sums_in"]
 
 # ---- mean, var, std -------------------------------------------------------------------------
 
@@ -105,19 +104,23 @@ def _spread(
     where: Any,
     centre: Any,
 ) -> Any:
-    """var or std."""
-    x = x if dtype is None else astype(x, dtype)
+    """var or std. A dtype is that of the sums: the deviations keep their own, as in NumPy."""
     static(f"np.{primitive.name}", ddof=ddof)
-    if where is True and centre is NOT_GIVEN:
+    if where is True and centre is NOT_GIVEN and sums_in(dtype, x):
         axes = normalise_axes(axis, x.ndim)
         return primitive(x, axes=axes, keepdims=bool(keepdims), ddof=ddof)
     if centre is NOT_GIVEN:
-        centre = np.mean(x, axis=axis, keepdims=True, where=where)
+        centre = np.mean(x, axis=axis, dtype=dtype, keepdims=True, where=where)
     deviation = x - centre
-    total = np.sum(squared(deviation), axis=axis, keepdims=keepdims, where=where)
-    freedom = _counted(where, x, axis, keepdims, total.dtype) - ddof
-    variance = total / np.maximum(freedom, np.zeros((), total.dtype))
+    total = np.sum(squared(deviation), axis=axis, dtype=dtype, keepdims=keepdims, where=where)
+    freedom = _counted(where, x, axis, keepdims, total.dtype.type(0).real.dtype) - ddof
+    variance = total / np.maximum(freedom, np.zeros((), freedom.dtype))
     return variance if primitive is VAR else root(variance)
+
+
+def sums_in(dtype: Any, x: Any) -> bool:
+    """Whether a dtype asks for what is done without it: sums of |x − mean|² in their own dtype."""
+    return dtype is None or (x.dtype.kind == "f" and np.dtype(dtype) == x.dtype)
 
 
 def squared(deviation: Any) -> Any:
@@ -337,12 +340,12 @@ def average(
     *,
     keepdims: Any = False,
 ) -> Any:
-    a = a if type(a) is Node else np.asarray(a)
+    a = as_array(a)
     if weights is None:
         found = np.mean(a, axis=axis, keepdims=keepdims)
-        scale: Any = np.asarray(found.dtype.type(a.size / max(found.size, 1)))
+        scale: Any = found.dtype.type(a.size / max(found.size, 1))
     else:
-        weights = weights if type(weights) is Node else np.asarray(weights)
+        weights = as_array(weights)
         weights = _aligned_weights(a, weights, axis)
         scale = np.sum(weights, axis=axis, keepdims=keepdims, dtype=_weight_dtype(a, weights))
         if holds(np.any(np.equal(scale, 0.0))):
@@ -351,7 +354,7 @@ def average(
         found = np.sum(product, axis=axis, keepdims=keepdims) / scale
     if not returned:
         return found
-    return found, np.broadcast_to(scale, found.shape)
+    return found, scale if scale.shape == found.shape else np.broadcast_to(scale, found.shape)
 
 
 def _weight_dtype(a: Any, weights: Any) -> Any:
@@ -386,7 +389,7 @@ def _rows(x: Any, rowvar: bool, dtype: Any) -> Any:
 
 def _observation_weights(weights: Any, n: int, name: str) -> Any:
     """fweights or aweights of `cov`, checked as NumPy does."""
-    weights = astype(weights if type(weights) is Node else np.asarray(weights), float)
+    weights = astype(as_array(weights), float)
     if weights.ndim > 1:
         raise RuntimeError(f"cannot handle multidimensional {name}")
     if weights.shape[0] != n:
@@ -408,13 +411,16 @@ def cov(
     *,
     dtype: Any = None,
 ) -> Any:
-    m = m if type(m) is Node else np.asarray(m)
-    y = y if y is None or type(y) is Node else np.asarray(y)
+    m = as_array(m)
+    y = None if y is None else as_array(y)
+    static("np.cov", ddof=ddof)
     if ddof is not None and ddof != int(ddof):
         raise ValueError("ddof must be integer")
     if dtype is None:
         dtype = np.result_type(m.dtype, np.float64, *(() if y is None else (y.dtype,)))
     x = _rows(m, rowvar or m.ndim == 1, dtype)
+    if x.shape[0] == 0:
+        return np.zeros((0, 0))
     if y is not None:
         y = _rows(y, rowvar or y.ndim < 2 or y.shape[0] == 1, dtype)
         x = np.concatenate([x, y], axis=0)

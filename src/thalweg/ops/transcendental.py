@@ -91,7 +91,7 @@ def _per_radius(part: Any, y: Any, x: Any) -> Any:
 ARCTAN2 = elementwise(
     "arctan2",
     np.arctan2,
-    (lambda out, y, x: _per_radius(x, y, x), lambda out, y, x: _per_radius(-y, y, x)),
+    (lambda out, y, x: _per_radius(x, y, x), lambda out, y, x: -_per_radius(y, y, x)),
     tex=r"\operatorname{{atan2}}({0}, {1})",
     domain=interval(0.1, np.inf),
 )

@@ -11,7 +11,8 @@ import numpy as np
 from thalweg.array import unwrap, wrap
 from thalweg.errors import NoRuleError
 from thalweg.ops._checks import holds
-from thalweg.ops._matrices import conj, operand, transposed
+from thalweg.ops._matrices import conj, transposed
+from thalweg.ops.index import as_array
 from thalweg.ops.shape import astype
 from thalweg.ops.triangular import SOLVE_TRIANGULAR
 
@@ -36,7 +37,7 @@ def checked(x: Any, check_finite: bool) -> Any:
     ValueError
         For inf or nan, as SciPy.
     """
-    x = operand(x)
+    x = as_array(x)
     if x.dtype.kind not in "fc":
         x = astype(x, float)
     if check_finite and not holds(np.all(np.isfinite(x))):

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from thalweg.errors import ShapeError
-from thalweg.ops._matrices import adjoint, conj, operand
+from thalweg.ops._matrices import adjoint, conj
+from thalweg.ops.index import as_array
 from thalweg.ops.scipy_linalg import EXPM, EXPM_FRECHET, LOGM, SQRTM, SYLVESTER
 from thalweg.scipy._common import checked, on_nodes
 
@@ -123,8 +124,8 @@ def toeplitz(c: Any, r: Any = None) -> Any:
     >>> tw.grad(lambda c: np.sum(toeplitz(c)))(np.ones(3))
     array([3., 4., 2.])
     """
-    c = operand(c)
-    r = conj(c) if r is None else operand(r)
+    c = as_array(c)
+    r = conj(c) if r is None else as_array(r)
     if c.ndim != 1 or r.ndim != 1:
         raise ShapeError(f"toeplitz needs vectors; got shapes {c.shape} and {r.shape}")
     entries = np.concatenate((c[::-1], r[1:]))
@@ -137,7 +138,7 @@ def block_diag(*arrs: Any) -> Any:
     """Matrices (vectors count as rows) along the diagonal, as `scipy.linalg.block_diag`."""
     blocks = []
     for given in arrs or ([],):
-        block = operand(given)
+        block = as_array(given)
         if block.ndim > 2:
             raise ShapeError(f"block_diag: at most 2 axes; got shape {block.shape}")
         blocks.append(block if block.ndim == 2 else np.reshape(block, (1, block.size)))

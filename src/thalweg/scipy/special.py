@@ -104,7 +104,7 @@ from scipy.special import (
 
 from thalweg.array import unwrap, wrap
 from thalweg.errors import NoRuleError
-from thalweg.graph.node import Node
+from thalweg.ops.index import as_array
 from thalweg.ops.normalise import (
     LOG_SOFTMAX,
     LOGSUMEXP,
@@ -218,7 +218,7 @@ def _on_nodes(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _floating(x: Any) -> Any:
     """An operand as SciPy takes it: integers become float64."""
-    x = x if type(x) is Node else np.asarray(x)
+    x = as_array(x)
     return x if x.dtype.kind in "fc" else astype(x, np.float64)
 
 
@@ -263,6 +263,7 @@ def logsumexp(
     b = np.ones((), a.dtype) if b is None else _floating(b)
     if a.dtype.kind == "c" or b.dtype.kind == "c":
         raise NoRuleError("logsumexp: b and return_sign have a rule for real arrays only")
+    a = astype(a, np.result_type(a.dtype, b.dtype))
     shape = np.broadcast_shapes(a.shape, b.shape)
     axes = normalise_axes(axis, len(shape))
     total, top = weighted_exponentials(b, a, axes)
