@@ -350,6 +350,24 @@ def test_a_product_written_into_a_plain_array_says_so():
         tw.grad(f)(np.eye(2))
 
 
+def test_values_that_a_larger_index_stretches():
+    """NumPy's own `np.add.at` reads beyond the end of the values here."""
+    index, v = np.array([[1, 2], [-1, 1]]), np.array([10.0, 1.0])
+
+    def f(x, v):
+        y = x * 1
+        np.add.at(y, index, v)
+        np.subtract.at(y, (index,), 2 * v)
+        return y
+
+    expected = -np.array([0.0, v[0] + v[1], v[1], 0.0, v[0]])
+    np.testing.assert_array_equal(tw.vjp(f, np.zeros(5), v)[0], expected)
+    np.testing.assert_array_equal(tw.jvp(f, (np.zeros(5), v), (np.zeros(5), v))[1], expected)
+    np.testing.assert_array_equal(tw.compile(f)(np.zeros(5), v), expected)
+    pulled = tw.vjp(f, np.zeros(5), v)[1](np.arange(5.0))[1]
+    np.testing.assert_array_equal(pulled, [-5.0, -3.0])
+
+
 # ---- costs -----------------------------------------------------------------------------------
 
 

@@ -89,7 +89,7 @@ def test_a_variance_without_freedom_is_none():
         for f in (np.nanvar, np.nanstd):
             with pytest.warns(RuntimeWarning, match="freedom"):
                 assert np.isnan(f(x, **options))
-        out, _ = tw.vjp(lambda x, o=options: np.nanvar(x, where=x > 0, **{"ddof": o["ddof"]}), x)
+        out, _ = tw.vjp(lambda x, o=options: np.nanvar(x, where=x > 0, ddof=o["ddof"]), x)
         assert np.isnan(out)
 
 

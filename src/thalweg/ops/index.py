@@ -421,6 +421,10 @@ def scatter_add(buffer: Any, index: Any, value: Any) -> None:
             whole = np.broadcast_to(value, rows.shape + buffer.shape[1:])
             np.add.at(buffer.reshape(-1), positions.ravel(), whole.ravel())
             return
+    if type(index) is tuple and len(index) == 1 and buffer.ndim == 1 and np.ndim(value):
+        # NumPy 2.4 reads beyond the end of a value that a larger index stretches.
+        rows = np.asarray(index[0])
+        value = np.broadcast_to(value, rows.shape) if rows.dtype.kind == "i" else value
     np.add.at(buffer, index, value)
 
 
