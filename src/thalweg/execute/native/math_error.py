@@ -48,7 +48,8 @@ def _tail_factor(e: Emit, x: V, tail: V) -> V:
     v = e.div(twice, e.add(x, e.like(_CENTRE, x)))
     over = fast_sum(e, one, e.mul(v, e.horner(e.sub(v, one), ERFC[x.kind])))
     under = sum_of(e, twice, one)
-    return quotient(e, over, Pair(under.value, e.fma(tail, e.like(2.0, x), under.tail)))
+    lower = Pair(under.value, e.fma(tail, e.like(2.0, x), under.tail))
+    return quotient(e, over.value, lower, over.tail)
 
 
 def _gauss(e: Emit, square: Pair, w: V) -> V:

@@ -47,8 +47,12 @@ def _reduced(e: Emit, x: V, offset: float) -> tuple[V, V, V, V]:
 
 def exp(e: Emit, x: V) -> V:
     """e^x."""
-    low, high = _EXP_RANGE[x.kind]
-    _, n, r, _ = _reduced(e, at_least(e, at_most(e, x, high), low), 0.0)
+    return _exp_below(e, at_most(e, x, _EXP_RANGE[x.kind][1]))
+
+
+def _exp_below(e: Emit, x: V) -> V:
+    """e^x of what is not too large already."""
+    _, n, r, _ = _reduced(e, at_least(e, x, _EXP_RANGE[x.kind][0]), 0.0)
     t = e.fma(e.mul(r, r), e.horner(r, EXP[x.kind]), r)
     return scale(e, e.add(e.like(1.0, x), t), n)
 
@@ -87,7 +91,7 @@ def expm1(e: Emit, x: V) -> V:
 
 def exp_neg_abs(e: Emit, x: V) -> V:
     """e^−|x|: sigmoid, softplus and log_sigmoid of one x share it."""
-    return e.function("exp", e.neg(e.function("absolute", x)))
+    return _exp_below(e, e.neg(e.function("absolute", x)))
 
 
 def sigmoid(e: Emit, x: V) -> V:
@@ -98,7 +102,7 @@ def sigmoid(e: Emit, x: V) -> V:
     under = fast_sum(e, one, z)
     if x.kind == "f32":
         return e.div(over, under.value)
-    return quotient(e, Pair(over, e.like(0.0, x)), under)
+    return quotient(e, over, under)
 
 
 def tanh(e: Emit, x: V) -> V:

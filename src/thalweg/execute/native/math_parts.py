@@ -91,15 +91,18 @@ def product(e: Emit, a: V, b: V) -> Pair:
     return Pair(value, e.fma(a, b, e.neg(value)))
 
 
-def quotient(e: Emit, a: Pair, d: Pair) -> V:
+def quotient(e: Emit, a: V, d: Pair, tail: V | None = None) -> V:
     """a/d, corrected by its residual: about 0.6 ulp. d far from overflow and underflow.
+
+    `tail` is that of a, if it has one.
 
     The one division runs beside the other instructions: an estimate refined by them is slower.
     """
     factor = e.div(e.like(1.0, d.value), d.value)
-    first = e.mul(a.value, factor)
-    residual = negative_fma(e, first, d.value, a.value)
-    residual = e.add(negative_fma(e, first, d.tail, residual), a.tail)
+    first = e.mul(a, factor)
+    residual = negative_fma(e, first, d.tail, negative_fma(e, first, d.value, a))
+    if tail is not None:
+        residual = e.add(residual, tail)
     return e.fma(residual, factor, first)
 
 

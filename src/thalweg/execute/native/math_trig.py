@@ -76,7 +76,7 @@ def tan(e: Emit, x: V) -> V:
     odd = _flag(e, n)
     over = Pair(*[e.select(odd, e.neg(c), s) for s, c in zip(sine, cosine, strict=True)])
     under = Pair(*[e.select(odd, s, c) for s, c in zip(sine, cosine, strict=True)])
-    return _same_if_tiny(e, quotient(e, over, under), x)
+    return _same_if_tiny(e, quotient(e, over.value, under, over.tail), x)
 
 
 # ---- arctangent ---------------------------------------------------------------------------
