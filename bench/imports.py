@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -11,7 +10,7 @@ from importlib import metadata, util
 from pathlib import Path
 from typing import Any
 
-from bench.workload import Prepared, Setting, Workload
+from bench.workload import Prepared, Setting, Workload, byte_code
 
 __all__ = ["WORKLOADS", "autograd", "casadi", "jax", "numpy", "thalweg", "torch"]
 
@@ -20,10 +19,8 @@ _NAME = re.compile(r"[A-Za-z0-9._-]+")
 
 def _start(module: str, cache: str) -> None:
     """A new process that imports the module, from byte code as an installed package has it."""
-    environment = {**os.environ, "PYTHONPYCACHEPREFIX": cache}
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     command = [sys.executable, "-c", f"import {module}"]
-    subprocess.run(command, check=True, capture_output=True, env=environment)
+    subprocess.run(command, check=True, capture_output=True, env=byte_code(cache))
 
 
 def _needs(name: str, found: set[str]) -> set[str]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-__all__ = ["Prepared", "Setting", "Skip", "Workload", "deviation", "named", "nothing"]
+__all__ = ["Prepared", "Setting", "Skip", "Workload", "byte_code", "deviation", "named", "nothing"]
 
 
 class Skip(Exception):  # noqa: N818 - says why a contender does not take part; no error
@@ -21,6 +22,17 @@ class Setting:
 
     threads: int
     backend: str  # of tw.compile
+
+
+def byte_code(folder: str) -> dict[str, str]:
+    """The environment of a process that keeps Python's byte code in a folder.
+
+    pip compiles what it installs, but not what it installs editable: new processes of the two would
+    not be alike.
+    """
+    environment = {**os.environ, "PYTHONPYCACHEPREFIX": folder}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    return environment
 
 
 def nothing() -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import statistics
 import subprocess
 import sys
@@ -15,18 +14,18 @@ from typing import Any
 import numpy as np
 
 from bench.chain import Chain
-from bench.workload import Prepared, Setting
+from bench.workload import Prepared, Setting, byte_code
 
 __all__ = ["casadi", "jax", "jax_cached", "thalweg", "thalweg_cached", "torch_compile"]
 
 _SLOW = 5.0  # seconds; what takes longer is measured once after another function
 
 
-def _run(contender: str, operations: int, folder: str, warm: bool = False) -> Any:
-    """Seconds, value and gradient; compiled code is looked for, and kept, in the folder."""
+def _run(contender: str, operations: int, folder: str, modules: str, warm: bool = False) -> Any:
+    """Seconds, value and gradient; compiled code is kept in one folder, byte code in the other."""
     out = str(Path(folder) / "out.npz")
     environment = {
-        **os.environ,
+        **byte_code(modules),
         "THALWEG_CACHE_DIR": f"{folder}/thalweg",
         "JAX_COMPILATION_CACHE_DIR": f"{folder}/jax",
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
@@ -43,13 +42,14 @@ def _run(contender: str, operations: int, folder: str, warm: bool = False) -> An
 def _prepared(peer: str, contender: str, problem: Chain, cached: bool) -> Prepared:
     if util.find_spec(peer) is None:
         raise ModuleNotFoundError(f"No module named {peer!r}", name=peer)
-    kept = tempfile.mkdtemp()  # within the driver's folder for this contender
+    # Within the driver's folder for this contender; the run that is checked fills them.
+    modules, kept = tempfile.mkdtemp(), tempfile.mkdtemp()
 
     def run(warm: bool = False) -> Any:
         if cached:
-            return _run(contender, problem.operations, kept, warm)
+            return _run(contender, problem.operations, kept, modules, warm)
         with tempfile.TemporaryDirectory() as folder:
-            return _run(contender, problem.operations, folder, warm)
+            return _run(contender, problem.operations, folder, modules, warm)
 
     def facts() -> dict[str, Any]:
         seconds = [run(warm=True)[0]]

@@ -32,7 +32,7 @@ except (ImportError, OSError) as error:  # OSError: its shared library does not 
 else:
     _MISSING = ""
 
-__all__ = ["Library", "Target", "attributes", "available", "load", "target", "verify"]
+__all__ = ["QUICK", "Library", "Target", "attributes", "available", "load", "target", "verify"]
 
 #: Set by the test suite: every text is verified before it is compiled (invalid IR that parses may
 #: crash LLVM). Users do without: it takes as long as parsing.
@@ -40,6 +40,9 @@ VERIFY = False
 
 _OLDEST = (0, 45)
 _MACHINES = frozenset(["x86_64", "amd64", "aarch64", "arm64"])
+
+#: The `level` of code that compiles quickly. The first process of a machine waits for it.
+QUICK = 0
 
 #: Libraries that one LLJIT takes: of each it keeps some kilobytes until it is itself dropped.
 _LIBRARIES = 256
@@ -71,6 +74,11 @@ class Target(NamedTuple):
     l1: int
     l2: int
     l3: int
+
+    @property
+    def streams(self) -> bool:
+        """Whether results can be written past the caches, and a fence makes them seen."""
+        return self.triple.startswith("x86_64")
 
 
 class Library:
@@ -180,7 +188,7 @@ define double @self_test(double %x, i64 %i) nounwind {
 }
 """
     try:
-        library = load(text)
+        library = load(text, level=QUICK)
         function = ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_double, ctypes.c_int64)(
             library.address("self_test")
         )
@@ -275,7 +283,8 @@ def load(ir: str, symbols: Mapping[str, int] | None = None, level: int = 2) -> L
         Names that the text declares, and where they are in this process. Addresses never stand in
         the text: the next process has others.
     level : int
-        Effort of LLVM's code generator, 1 to 3.
+        Effort of LLVM's code generator, 0 to 3: `QUICK` (0) takes a fifth of the time, for code of
+        which little is run.
 
     Returns
     -------

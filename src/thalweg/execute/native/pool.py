@@ -93,6 +93,7 @@ def _start() -> NativePool:
             ),
             **call_layout.numpy_symbols("PyArray_NewFromDescr"),
         },
+        level=jit.QUICK,
     )
     allocator = _Allocator(
         b"thalweg_pool",

@@ -44,9 +44,9 @@ class _Runtime:
         self.reset: Callable[[], None] = _nothing
         self.stop: Callable[[], None] = _nothing
         try:
-            self.library = jit.load(threads_ir.pool_text())
+            self.library = jit.load(threads_ir.pool_text(), level=jit.QUICK)
         except InternalError:  # a system without pthread
-            self.library = jit.load(threads_ir.SERIAL)
+            self.library = jit.load(threads_ir.SERIAL, level=jit.QUICK)
             self.pooled = False
         else:
             self.pooled = True
