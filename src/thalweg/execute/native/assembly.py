@@ -138,6 +138,9 @@ class _Task:
                 self._loop(stage)
             else:
                 self._other(stage)
+        if self.w.streams:  # before another thread is told that this chunk is done
+            self.module.declare("declare void @llvm.x86.sse.sfence()")
+            self.w.lines.append("  call void @llvm.x86.sse.sfence()")
         lines = "\n".join([*self.head, *self.w.lines])
         self.module.define(
             self.name,
@@ -161,6 +164,7 @@ class _Task:
             rows=self.rows,
             keep_first=self.rows is not None and len(self.task.stages) > 1,
             partial=self.partial,
+            streamed=self.plan.streamed,
         )
 
     def _transposition(self, loop: Loop) -> bool:

@@ -9,7 +9,7 @@ error stays as small as that of pairwise summation; any other is added up in mem
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 from thalweg.execute.native.access import Access, is_scalar_const, locate, through
@@ -114,12 +114,14 @@ class _Nest:
         keep_first: bool,
         partial: Callable[[Tensor], str | None],
         vector_bytes: int,
+        streamed: Collection[Tensor],
     ) -> None:
         self.w = w
         self.loop = loop
         self.pointer = pointer
         self.rows = rows
         self.partial = partial
+        self.streamed = streamed
         self.reductions = reductions_of(loop)
         self.uses = loop.accesses()
         self._merge(merge_axes(loop, keep_first))
@@ -379,9 +381,8 @@ class _Nest:
                 strides, offset = self.places[id(root)]
                 base = w.address(self.pointer(root.target), V(str(offset), "i64"), value.kind)
                 step = strides[-1] if strides else 1
-                w.store(
-                    value, base, self.offsets[strides] if strides else V("0", "i64"), step, mask
-                )
+                place = self.offsets[strides] if strides else V("0", "i64")
+                w.store(value, base, place, step, mask, root.target in self.streamed)
         for k, root in enumerate(self.loop.roots):
             if root.place is None:
                 value = operand(root.target, -1 - k, root.value)
@@ -437,6 +438,7 @@ def emit_loop(
     rows: Rows | None = None,
     keep_first: bool = False,
     partial: Callable[[Tensor], str | None] = lambda t: None,
+    streamed: Collection[Tensor] = (),
 ) -> None:
     """Emit a loop stage.
 
@@ -450,5 +452,7 @@ def emit_loop(
         The first axis is not merged with the second: rows count in it.
     partial : callable
         Where this call's share of a reduction over the first axis goes, if not to its target.
+    streamed : collection of Tensor
+        Results that are written past the caches; a fence must follow (`Writer.streams`).
     """
-    _Nest(w, loop, pointer, rows, keep_first, partial, vector_bytes).run()
+    _Nest(w, loop, pointer, rows, keep_first, partial, vector_bytes, streamed).run()

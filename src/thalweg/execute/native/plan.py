@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bisect
 import heapq
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ from thalweg.execute.native.fuse import Loop, Stage
 from thalweg.execute.native.ir import Tensor, bytes_of
 from thalweg.execute.native.loops import reductions_of
 from thalweg.execute.native.tape import Tape, make_tape
-from thalweg.execute.native.tasks import Task, reads_rows
+from thalweg.execute.native.tasks import Task, cost_of, reads_rows
 
 __all__ = ["Place", "Plan", "Share", "make_plan", "nbytes"]
 
@@ -51,6 +52,8 @@ class Plan(NamedTuple):
         (offset in the arena, input, bytes): results that go to an argument's memory at the end.
     arena : int
         Bytes.
+    streamed : frozenset
+        Results that are written past the caches.
     """
 
     places: dict[Tensor, Place]
@@ -58,6 +61,7 @@ class Plan(NamedTuple):
     tapes: dict[Loop, tuple[Tape, int]]
     copies: list[tuple[int, int, int]]
     arena: int
+    streamed: frozenset[Tensor]
 
 
 def nbytes(t: Tensor) -> int:
@@ -132,6 +136,7 @@ def make_plan(
     slots: Mapping[Tensor, int],
     conditions: Iterable[Tensor],
     inplace: Mapping[int, int],
+    kept: float = math.inf,
 ) -> Plan:
     """Places for everything that `tasks` store.
 
@@ -145,6 +150,10 @@ def make_plan(
         Must hold before an argument is written to.
     inplace : mapping
         Number of the output → number of the input whose memory it takes.
+    kept : int, optional
+        Bytes of a result that are still in the cache at the end. A larger one that no stage reads
+        is written past it, if memory is what its stage waits for: memory need not be read to be
+        overwritten, and what is in the cache stays.
     """
     first: dict[Tensor, int] = {}
     last: dict[Tensor, int] = {}
@@ -205,7 +214,16 @@ def make_plan(
     copies = [(offsets[t], into, nbytes(t)) for t, into in copied]
     partials = {t: Share(offsets["share", t], kind) for t, kind in kinds.items()}
     placed = {loop: (tape, offsets[loop]) for loop, tape in tapes.items()}
-    return Plan(places, partials, placed, copies, arena.size)
+    stages = [stage for task in tasks for stage in task.stages]
+    read = {x for stage in stages for x in stage.reads}
+    large = {t for t in outputs if places[t].where == "output" and nbytes(t) > kept} - read
+    streamed = frozenset(
+        t
+        for stage in stages
+        for t in large.intersection(stage.targets)
+        if cost_of(stage).waits_for_memory
+    )
+    return Plan(places, partials, placed, copies, arena.size, streamed)
 
 
 def _may_overwrite(tasks: Sequence[Task], t: Tensor, x: Tensor, checked: int) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -75,6 +76,7 @@ class Program:
         stages = fuse([*results, *codes, *opaque])
         tasks = group(stages)
         self._slots = self._number_slots(stages, len(lowered.inputs))
+        target = jit.target()
         place_of = {output: number for number, output in enumerate(self._numbers)}
         self.plan = make_plan(
             tasks,
@@ -83,11 +85,11 @@ class Program:
             self._slots,
             codes,
             {place_of[i]: into for i, into in self._inplace.items() if i in place_of},
+            target.l3 // 2 if target.streams else math.inf,
         )
         self._codes = codes
         self.segments = _segments(tasks, apart)
         self._seconds = [float("inf")] * len(self.segments)
-        target = jit.target()
         module = assemble(self.segments, self.plan, target, workers, codes)
         self.text = module.text()
         self._keep = [np.ascontiguousarray(x) for x in b.arrays]

@@ -25,6 +25,8 @@ SMALL = 30_000.0
 CHUNK, CHUNK_BYTES = 15_000.0, 2**16
 #: What a core does in a nanosecond, roughly: bytes from the cache, products, vector instructions.
 _BYTES, _FLOPS, _VECTORS = 20.0, 60.0, 1.6
+#: Bytes of memory, read and written, that take as long as what a loop computes meanwhile.
+_MEMORY_BYTES = 10.0
 #: A reduction over the rows is kept apart for at most so many chunks.
 _PARTIALS = 64
 
@@ -54,10 +56,18 @@ class Cost:
         self.instructions = instructions
 
     @property
+    def _compute(self) -> float:
+        return self.instructions / 16 / _VECTORS if self.instructions else self.flops / _FLOPS
+
+    @property
     def nanoseconds(self) -> float:
         """A rough estimate for one core."""
-        compute = self.instructions / 16 / _VECTORS if self.instructions else self.flops / _FLOPS
-        return max((self.read + self.written) / _BYTES, compute)
+        return max((self.read + self.written) / _BYTES, self._compute)
+
+    @property
+    def waits_for_memory(self) -> bool:
+        """Whether memory, were all of it there and not in the cache, is what this waits for."""
+        return self._compute < (self.read + self.written) / _MEMORY_BYTES
 
 
 def _bytes(t: Tensor, entries: int | None = None) -> int:

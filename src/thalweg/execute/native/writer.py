@@ -9,6 +9,9 @@ from thalweg.execute.native.emit import BITS, TYPES, Emit, Module, V, is_float, 
 
 __all__ = ["Writer", "horizontal", "identity_of", "join"]
 
+#: Bytes of the vectors that processors can write past the caches.
+_STREAMED = (16, 32, 64)
+
 
 class Writer:
     """The body of one function; `e` emits vectors, `s` scalars, into the same lines."""
@@ -19,6 +22,8 @@ class Writer:
         self.lines = self.s.lines
         self.block = "entry"
         self._blocks = 0
+        #: Whether anything was stored past the caches: other threads see it after a fence only.
+        self.streams = False
         self.lanes = 0
         self.e = self.s
         self.use_lanes(lanes)
@@ -187,8 +192,10 @@ class Writer:
             f"call {vector} @{name}({pointer}, {condition} {where}, {vector} zeroinitializer)", raw
         )
 
-    def store(self, value: V, base: str, offset: V, stride: int, mask: V | None) -> None:
-        """`lanes` numbers to memory, `stride` entries apart."""
+    def store(
+        self, value: V, base: str, offset: V, stride: int, mask: V | None, stream: bool = False
+    ) -> None:
+        """`lanes` numbers to memory, `stride` entries apart; with `stream`, past the caches."""
         e = self.e
         if e.lanes == 1:
             self.store_scalar(value, base, offset)
@@ -196,6 +203,37 @@ class Writer:
         at = self.address(base, offset, value.kind)
         if value.kind == "i1":
             value = e.convert(value, "u8")
+        if stream and stride == 1 and e.lanes * BITS[value.kind] // 8 in _STREAMED:
+            self._stream(value, at, mask)
+        else:
+            self._store(value, at, stride, mask)
+
+    def _stream(self, value: V, at: str, mask: V | None) -> None:
+        """A whole vector at a multiple of its size past the caches, any other as usual."""
+        e, s = self.e, self.s
+        size = e.lanes * BITS[value.kind] // 8
+        number = s.line(f"ptrtoint ptr {at} to i64", "i64")
+        whole = s.compare("eq", s.line(f"and i64 {number.text}, {size - 1}", "i64"), V("0", "i64"))
+        if mask is not None:
+            kind = f"i{e.lanes}"
+            bits = s.line(f"bitcast {e.type('i1')} {mask.text} to {kind}", "i1")
+            whole = s.both(whole, s.line(f"icmp eq {kind} {bits.text}, -1", "i1"))
+        past, usual, after = self.label("past"), self.label("usual"), self.label("after")
+        self.lines.append(f"  br i1 {whole.text}, label %{past}, label %{usual}")
+        self.begin_block(past)
+        self.lines += [
+            f"  store {e.type(value.kind)} {value.text}, ptr {at}, align {size}, "
+            "!nontemporal !{i32 1}",
+            f"  br label %{after}",
+        ]
+        self.begin_block(usual)
+        self._store(value, at, 1, mask)
+        self.lines.append(f"  br label %{after}")
+        self.begin_block(after)
+        self.streams = True
+
+    def _store(self, value: V, at: str, stride: int, mask: V | None) -> None:
+        e = self.e
         align = BITS[value.kind] // 8
         vector, condition = e.type(value.kind), e.type("i1")
         if stride == 1 and mask is None:
