@@ -23,9 +23,9 @@ def texts(monkeypatch):
     small = jit.target()._replace(l3=2**16)
     load = jit.load
 
-    def noting(text, *rest):
+    def noting(text, *rest, **named):
         found.append(text)
-        return load(text, *rest)
+        return load(text, *rest, **named)
 
     monkeypatch.setattr(jit, "target", lambda: small)
     monkeypatch.setattr(jit, "load", noting)
