@@ -300,6 +300,37 @@ def test_ten_thousand_nodes(browser):
     assert browser.js("return document.querySelectorAll('#graph .card.chosen').length") == 1
 
 
+def bounce(speed):
+    height, time = 1.0, 0.0
+    while time < 2.0:
+        speed = speed - 9.81 * 0.02
+        height = height + speed * 0.02
+        if height < 0:
+            height, speed = -height, -0.8 * speed
+        time += 0.02
+    return height
+
+
+@pytest.mark.parametrize(
+    "trace",
+    [
+        lambda: tw.trace(bounce, 1.0),
+        lambda: tw.trace(lambda x: np.sum(np.concatenate([x * k for k in range(300)])), np.ones(2)),
+        lambda: tw.trace(chain, 0.5, 1.01, 12),
+    ],
+    ids=["a simulation", "a wide fan", "a chain"],
+)
+def test_a_large_graph_opens_on_its_cards(browser, trace):
+    """That of a simulation opened on an empty place: the middle of its height has no card.
+
+    One of few nodes that was too wide for the window opened illegibly, and was cut all the same.
+    """
+    browser.open(trace())
+    assert browser.js("return document.querySelectorAll('#graph .card').length") > 0
+    scale = "return document.getElementById('world').transform.baseVal[0].matrix.a"
+    assert browser.js(scale) == pytest.approx(0.8)
+
+
 def test_in_a_frame_as_in_a_notebook(browser, traced, tmp_path):
     path = tmp_path / "notebook.html"
     path.write_text(f"<!doctype html>{traced['circuit']._repr_html_()}", encoding="utf-8")

@@ -217,11 +217,20 @@ export class View {
     const { clientWidth, clientHeight } = this.stage;
     const { width, height } = this.graph;
     const fits = Math.min((clientWidth - 48) / width, (clientHeight - 72) / height, 1.4);
-    const scale = whole ? fits : Math.max(fits, this.graph.visible.length > FEW ? 0.8 : 0.3);
-    const x = fits < scale && width * scale > clientWidth ? -24 / scale
-      : (width - clientWidth / scale) / 2;
-    this.set([x, (height - clientHeight / scale) / 2, scale]);
+    const few = this.graph.visible.length <= FEW;
+    const scale = whole || (few && fits >= 0.3) ? fits : Math.max(fits, 0.8);
+    const [wide, high] = [clientWidth / scale, clientHeight / scale];
+    const x = fits < scale && width > wide ? -24 / scale : (width - wide) / 2;
+    const middle = fits < scale && height > high ? this.middle(x, x + wide) : height / 2;
+    this.set([x, middle - high / 2, scale]);
     this.fitted = whole;
+  }
+
+  /** The height of the card in the middle of those between two places from the left. */
+  middle(left, right) {
+    const seen = this.graph.visible.filter((node) => node.x < right && node.x + node.width > left)
+      .map((node) => node.y + node.height / 2).sort((a, b) => a - b);
+    return seen[seen.length >> 1] ?? this.graph.height / 2;
   }
 
   /** Bring a node into sight, moving as little as that takes. */
