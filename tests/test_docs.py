@@ -114,6 +114,16 @@ def test_links_lead_somewhere(path):
             assert (path.parent / target).exists() or not (ROOT / "src").exists(), target
 
 
+@pytest.mark.parametrize("path", PAGES, ids=name_of)
+def test_places_within_pages_are_there(path):
+    prose = _BLOCK.sub("", path.read_text(encoding="utf-8"))
+    for target, place in re.findall(r"\]\(([^)#:]*\.md)?#([^)]+)\)", prose):
+        text = ((path.parent / target) if target else path).read_text(encoding="utf-8")
+        titles = re.findall(r"^#+ (.+)$", _BLOCK.sub("", text), re.MULTILINE)
+        plain = (re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles)
+        assert place in plain, f"{path}: {target}#{place}"
+
+
 def test_every_page_can_be_reached_from_the_index():
     index = ROOT / "docs" / "index.md"
     text = index.read_text(encoding="utf-8")

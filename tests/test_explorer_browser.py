@@ -14,7 +14,7 @@ import pytest
 
 import thalweg as tw
 from tests.explorer_browser import AVAILABLE, AXE, NODE, PATIENCE
-from tests.explorer_pages import chain, fan_out
+from tests.explorer_pages import chain, circuit, fan_out
 from thalweg import lecture
 from thalweg.cli import main
 
@@ -446,11 +446,29 @@ def test_the_lecture_as_pages_has_the_lectures_numbers(browser, tmp_path):
     assert browser.text("h1") == f"{lecture.PARTS[1].number}  {lecture.PARTS[1].title}"
 
 
-def test_the_picture_of_the_readme(browser, traced, tmp_path):
-    """THALWEG_PICTURES=docs makes it anew."""
-    browser.open(traced["circuit"], f"#node={traced['circuit']['q'].index}&theme=light")
-    path = Path(os.environ.get("THALWEG_PICTURES") or tmp_path) / "explorer.png"
+def neurons(w, x):
+    return np.sum(1 / (1 + np.exp(-(x @ w))))
+
+
+def compiled_neurons():
+    x = np.random.default_rng(0).standard_normal((100, 3))
+    return tw.trace_compiled(tw.compile(tw.value_and_grad(neurons)), np.ones(3), x, measure=True)
+
+
+@pytest.mark.parametrize(
+    ("picture", "page", "trace", "chosen"),
+    [
+        ("explorer.png", "README.md", lambda: tw.trace(circuit, -2, 5, -4), "q"),
+        ("kernels.png", "docs/compile.md", compiled_neurons, None),
+    ],
+)
+def test_the_pictures_of_pages(browser, tmp_path, picture, page, trace, chosen):
+    """THALWEG_PICTURES=docs makes them anew."""
+    made = trace()
+    node = f"node={made[chosen].index}&" if chosen else ""
+    browser.open(made, f"#{node}theme=light")
+    path = Path(os.environ.get("THALWEG_PICTURES") or tmp_path) / picture
     assert browser.driver.save_screenshot(str(path))
-    committed = (ROOT / "docs" / "explorer.png").read_bytes()
+    committed = (ROOT / "docs" / picture).read_bytes()
     assert committed[:24] == path.read_bytes()[:24]  # a PNG of the same width and height
-    assert "docs/explorer.png" in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert picture in (ROOT / page).read_text(encoding="utf-8")
