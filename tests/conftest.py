@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections import Counter
 from pathlib import Path
 
@@ -76,6 +77,17 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(
             f"op table: {len(operations)} operations, {sum(laws.values())} checks ({counts})"
         )
+
+
+@pytest.fixture
+def interruptible():
+    """Ctrl-C acts, here and in processes that are started, as in a terminal.
+
+    A shell's background job, which a test run may be, ignores it.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

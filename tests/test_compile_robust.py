@@ -122,7 +122,6 @@ def test_memory_stays_bounded(work, kilobytes):
 _INTERRUPTED = """
 import signal, threading
 import numpy as np, thalweg as tw
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 f = tw.compile(tw.value_and_grad(lambda x: np.sum(np.exp(np.sin(x)) * np.tanh(x))))
 stopped = 0
 for k in range(40):
@@ -141,6 +140,7 @@ print(stopped)
 """
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_leaves_a_function_that_works():
     result = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", textwrap.dedent(_INTERRUPTED)],

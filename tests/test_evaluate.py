@@ -150,6 +150,12 @@ def test_wrong_arguments_are_refused(call):
         call()
 
 
+def test_a_distribution_without_a_mean_has_no_crps():
+    p = heads.StudentTDistribution(LOC, SCALE, np.array([2.0, 1.0, 3.0, 1.5, 2.0]))
+    with pytest.raises(UserError, match="no mean"):
+        evaluate.crps(p, Y)
+
+
 def test_crps_of_a_certain_prediction_is_the_absolute_error():
     p = heads.GaussianDistribution(np.zeros(1), np.full(1, 1e-12))
     assert math.isclose(evaluate.crps(p, np.array([0.7]))[0], 0.7, rel_tol=1e-9)

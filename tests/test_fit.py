@@ -234,6 +234,7 @@ def test_a_gradient_that_is_not_finite_stops_before_the_update():
     assert same(caught.value.result.model, start())
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_ends_it_with_everything_kept(tmp_path):
     def batches():
         for i in range(5):

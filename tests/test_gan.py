@@ -157,6 +157,7 @@ def test_one_record_whatever_the_schedule(monkeypatch):
     assert [len(step.records) for step in compiled] == [1, 1]
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_makes_the_step_whole():
     def data(rng, n):
         data.draws += 1

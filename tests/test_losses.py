@@ -226,8 +226,9 @@ def test_what_does_not_fit_is_said():
         losses.cross_entropy(LOGITS, INDICES[:, None])
     with pytest.raises(DtypeError, match="must be integers"):
         losses.cross_entropy(LOGITS, INDICES * 1.0)
-    with pytest.raises(ValueError, match=r"in \[0, 4\)"):
-        losses.hinge(LOGITS, INDICES - 4)
+    for outside in (INDICES - 4, np.full(7, 4)):
+        with pytest.raises(ValueError, match=r"in \[0, 4\)"):
+            losses.hinge(LOGITS, outside)
     with pytest.raises(ValueError, match="kind='other'"):
         losses.hinge(LOGITS, INDICES, kind="other")
 

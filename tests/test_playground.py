@@ -296,13 +296,10 @@ def test_a_mistake_of_ours_is_not_shown_to_the_page(capsys):
 # ---- the command ----------------------------------------------------------------------------
 
 
-#: As from a terminal: a shell's background job, which a test run may be, ignores Ctrl-C.
-RUN = (
-    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    "from thalweg.cli import main; raise SystemExit(main())"
-)
+RUN = "from thalweg.cli import main; raise SystemExit(main())"
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_ends_it():
     command = [sys.executable, "-c", RUN, "playground", "--no-open"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

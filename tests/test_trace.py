@@ -421,6 +421,7 @@ def test_hostile_names(tmp_path):
     def f(params):
         return params[hostile] * 2
 
+    f.__name__ = f.__qualname__ = hostile
     t = tw.trace(f, {hostile: 1.0})
     drawn(t.to_dot(), tmp_path)
     assert "digraph x" not in re.sub(r"<.*>", "", t.to_dot())

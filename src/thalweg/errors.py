@@ -19,7 +19,7 @@
     ├── GradientCheckError         (AssertionError)       a derivative disagrees with differences
     └── InternalError              (RuntimeError)         a bug in Thalweg: please report it
 
-Warnings, for what is right but not as fast as it could be::
+Warnings, for what goes on, but not as it was meant to::
 
     ThalwegWarning                 (UserWarning)
     ├── RecompilationWarning       a compiled function is traced again and again
@@ -124,7 +124,7 @@ class InternalError(ThalwegError, RuntimeError):
 
 
 class ThalwegWarning(UserWarning):
-    """Root of every warning: the results are right, but something is slower than it need be."""
+    """Root of every warning: the results are right, but it went another way than was meant."""
 
 
 class RecompilationWarning(ThalwegWarning):

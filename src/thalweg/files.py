@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
+import secrets
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
+
+import numpy as np
 
 from thalweg.errors import DataError
 
-__all__ = ["check_place", "make_folder", "write_text", "write_whole"]
+__all__ = ["check_place", "make_folder", "write_npz", "write_text", "write_whole"]
+
+_BINARY = getattr(os, "O_BINARY", 0)  # Windows: no other ends of lines
 
 
 def check_place(path: str | Path) -> None:
@@ -65,7 +69,6 @@ def write_whole(path: str | Path, write: Callable[[IO[bytes]], object]) -> None:
             write(file)
             file.flush()
             os.fsync(file.fileno())
-        _like_a_new_file(name)
         os.replace(name, target)
     except OSError as error:
         _remove(name)
@@ -81,10 +84,19 @@ def write_text(path: str | Path, text: str) -> None:
     write_whole(path, lambda file: file.write(text.encode()))
 
 
+def write_npz(path: str | Path, arrays: dict[str, Any]) -> None:
+    """Make the file `path` of arrays by name, as `numpy.savez` does, whole or not at all."""
+    write_whole(path, lambda file: np.savez(file, **arrays))
+
+
 def _temporary(target: Path) -> tuple[int, str]:
-    """A new file beside `target`."""
+    """A new file beside `target`, with the permissions that a new file gets.
+
+    `tempfile` makes private ones, and to ask for the umask is to change it for all threads.
+    """
+    name = str(target.parent / f".{target.name}.{secrets.token_hex(4)}")
     try:
-        return tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        return os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | _BINARY, 0o666), name
     except OSError as error:
         raise DataError(f"cannot write {target}: {error.strerror or error}") from error
 
@@ -92,13 +104,6 @@ def _temporary(target: Path) -> tuple[int, str]:
 def _remove(name: str) -> None:
     with contextlib.suppress(OSError):
         os.unlink(name)
-
-
-def _like_a_new_file(name: str) -> None:
-    """Temporary files are private; the result has the permissions that a new file gets."""
-    mask = os.umask(0)
-    os.umask(mask)
-    os.chmod(name, 0o666 & ~mask)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from thalweg.api import value_and_grad
-from thalweg.checkpoint import save_npz
 from thalweg.dataset import Dataset
 from thalweg.errors import DataError
+from thalweg.files import write_npz
 
 __all__ = ["LOSSES", "Epoch", "LinearClassifier", "Settings", "Training", "accuracy"]
 
@@ -89,7 +89,7 @@ class LinearClassifier:
 
     def save(self, path: str | Path) -> None:
         """Write all of it as ``.npz``: the old file stays until the new one is whole."""
-        save_npz(path, {**vars(self)})
+        write_npz(path, {**vars(self)})
 
     @classmethod
     def load(cls, path: str | Path) -> LinearClassifier:

@@ -192,7 +192,7 @@ def render(
     where = f" at {record.file}:{record.line}" if record.file else ""
     values = ", ".join(value_text(value) for value in record.output_values)
     lines = [
-        cut(f"{record.function}{where}", width),
+        cut(f"{one_line(record.function)}{where}", width),
         cut(f"{len(record.nodes)} nodes, output {values}", width),
     ]
     if not record.backward and not record.kernels:
