@@ -188,3 +188,36 @@ def test_masks_in_arrays():
         np.testing.assert_array_equal(g, [0, 0, 0.25, 0, 0])
         h = tw.hvp(lambda x: np.sum(np.where(x > 0, np.sqrt(x), 0.0)[:3]), (x,), (np.ones(5),))
     np.testing.assert_array_equal(h, [0, 0, -1 / 32, 0, 0])
+
+
+@pytest.mark.parametrize(
+    "through",
+    [
+        np.transpose,
+        np.ravel,
+        lambda x: x[::-1],
+        lambda x: x[:, None] * np.ones((1, 3, 1)),
+        lambda x: np.concatenate([x, x]),
+        lambda x: np.pad(x, 1, constant_values=-1.0),
+        lambda x: np.broadcast_to(x, (3, 2, 2)),
+        lambda x: np.repeat(x, 2, axis=0),
+        lambda x: x.astype(complex).real,
+        lambda x: -(-2.0 * x),
+    ],
+)
+def test_masks_reach_what_lies_behind_a_shape(through):
+    """Where a branch was not taken nothing comes through, however the roots were moved since."""
+    x = np.array([[0.0, 1.0], [4.0, -1.0]])
+
+    def roots(x):
+        return np.sum(np.where(through(x) > 0, through(np.sqrt(x)), 0.0))
+
+    def plain(x):
+        return np.sum(np.where(through(x) > 0, through(x), 0.0))
+
+    with np.errstate(all="ignore"):
+        expected = np.where(x > 0, 0.5 / np.sqrt(x), 0.0) * tw.grad(plain)(x)
+        for gradient in (tw.grad(roots), tw.compile(tw.grad(roots))):
+            np.testing.assert_array_equal(gradient(x), np.where(x > 0, expected, 0.0))
+        slope = tw.jvp(roots, (x,), (np.ones((2, 2)),))[1]
+    assert slope == pytest.approx(np.nansum(expected), rel=1e-14)

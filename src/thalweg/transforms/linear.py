@@ -310,7 +310,7 @@ def _inverse(axes: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(inverse)
 
 
-_ELEMENTWISE = (Identity, Scale, Diagonal, Router, Wirtinger)
+_ELEMENTWISE = (Identity, Scale, Diagonal, Router, Wirtinger, Broadcast)
 
 
 def pull(kind: Kind, c: Any, x: Any, out: Any, mask: Any = None) -> Any:
