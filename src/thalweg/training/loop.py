@@ -284,40 +284,43 @@ class _Run:
         every = self._store.every if self._store else None
         given: dict[str, Any] = {}
         shown, snapshots = bar.shown, self.snapshots
+        # What each step changes is in local names: attributes and trees take longer than a small
+        # step does, and are looked at more rarely.
         state, params = (tuple(flatten(tree)[0]) for tree in (self._state, result.model))
+        steps, batches, seen, total = result.steps, self._batch, self._rows, sums[TRAIN]
 
         def settle() -> None:
-            """The trees of what the last step gave: they are looked at less often than made."""
             self._state, result.model = map(unflatten, self._forms, (state, params))
+            result.steps, self._batch, self._rows, sums[TRAIN] = steps, batches, seen, total
 
-        for rows, batch in self._source.epoch(result.epochs, self._batch):
-            if asked.is_set():
-                settle()
-                return False
-            if options.names:
-                given = options(result.steps)
-            if snapshots is not None and snapshots.wants(result.steps):
-                settle()
-                snapshots.save(result.steps, self._traced(batch, given))
-            state, params, value, metrics, fine = step(state, params, given, *batch)
-            loss = float(value)
-            if not fine:
-                settle()
-                raise self._failed(loss, batch, given)
-            sums[TRAIN] += loss * rows
-            if metrics:
-                for name, metric in metrics.items():
-                    sums[name] = sums.get(name, 0.0) + float(metric) * rows
-            self._rows += rows
-            self._batch += 1
-            result.steps += 1
-            if shown:
-                numbers = {TRAIN: loss, **metrics}
-                bar.step(result.epochs, self._batch, result.steps, numbers)
-            if every and result.steps % every == 0:
-                settle()
-                self._save()
-        settle()
+        try:
+            for rows, batch in self._source.epoch(result.epochs, batches):
+                if asked.is_set():
+                    return False
+                if options.names:
+                    given = options(steps)
+                if snapshots is not None and snapshots.wants(steps):
+                    settle()
+                    snapshots.save(steps, self._traced(batch, given))
+                state, params, value, metrics, fine = step(state, params, given, *batch)
+                loss = float(value)
+                if not fine:
+                    settle()
+                    raise self._failed(loss, batch, given)
+                total += loss * rows
+                if metrics:
+                    for name, metric in metrics.items():
+                        sums[name] = sums.get(name, 0.0) + float(metric) * rows
+                seen += rows
+                batches += 1
+                steps += 1
+                if shown:
+                    bar.step(result.epochs, batches, steps, {TRAIN: loss, **metrics})
+                if every and steps % every == 0:
+                    settle()
+                    self._save()
+        finally:
+            settle()
         return True
 
     def _end_of_epoch(self) -> None:
