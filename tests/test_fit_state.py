@@ -13,6 +13,7 @@ from thalweg.nn import Affine, BatchNorm, Dropout, Sequential
 from thalweg.nn.losses import mse
 from thalweg.nn.regularise import l2
 from thalweg.random import uniform
+from thalweg.training import History
 from thalweg.tree import buffer, flatten, tree_map
 
 X = np.random.default_rng(3).normal(2.0, 3.0, size=(70, 4))
@@ -128,6 +129,17 @@ def test_metrics_are_means_over_the_rows():
     found = fit(np.zeros(4), counted, X, epochs=1)
     np.testing.assert_allclose(found.history["rows"], [X[:, 0].mean()])
     assert found.history["one"] == [1.0]
+
+
+def test_a_resume_has_the_metrics_that_there_were(tmp_path):
+    pytest.importorskip("safetensors")
+
+    def named(name):
+        return lambda p, x: (np.mean((x - p) ** 2), {name: np.mean(x)})
+
+    fit(np.zeros(4), named("a"), X, epochs=2, checkpoint=tmp_path)
+    with pytest.raises(tw.errors.DataError, match="there are 2 numbers of 'a' after 3 epochs"):
+        fit(np.zeros(4), named("b"), X, epochs=3, checkpoint=tmp_path, resume=True)
 
 
 def test_metrics_stand_in_the_bar(capsys):
@@ -284,6 +296,10 @@ def test_a_schedule_of_ones_own_has_a_name(tmp_path):
 
 def test_the_history_draws_itself(tmp_path):
     pytest.importorskip("matplotlib")
+    assert [panel.get_title() for panel in History(accuracy=[0.5]).plot().axes] == [
+        "loss",
+        "metrics",
+    ]
     history = fit(validation=(X, Y)).history
     figure = history.plot(tmp_path / "curves.png")
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")

@@ -73,6 +73,7 @@ def test_the_same_seed_gives_the_same_numbers(tmp_path, monkeypatch):
     [
         (["gaussian", "--data", "mnist"], "trains on diabetes, not on 'mnist'"),
         (["bernoulli", "--output", "file/below"], "cannot make the folder"),
+        (["bernoulli", "--output", "taken"], "picture.png: it is a folder"),
     ],
 )
 def test_what_cannot_be_done_is_told_before_training(
@@ -80,6 +81,7 @@ def test_what_cannot_be_done_is_told_before_training(
 ):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("")
+    (tmp_path / "taken" / "picture.png").mkdir(parents=True)
     assert main(["train", *arguments]) == 2
     assert message in capsys.readouterr().err
 

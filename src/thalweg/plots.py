@@ -49,7 +49,7 @@ def curves(panel: Any, lines: Mapping[str, Sequence[float]], title: str) -> None
         panel.plot(np.arange(1, len(line) + 1), line, label=name, marker=marker)
     panel.set(title=title, xlabel="epoch")
     panel.grid(alpha=0.3)
-    if len(lines) > 1 or title not in lines:
+    if lines and list(lines) != [title]:
         panel.legend()
 
 

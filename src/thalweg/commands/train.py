@@ -12,7 +12,7 @@ from rich.table import Table
 from thalweg import plots
 from thalweg.commands.arguments import positive_int, seed
 from thalweg.errors import DataError
-from thalweg.files import make_folder, write_text
+from thalweg.files import check_place, make_folder, write_text
 from thalweg.optional import library
 from thalweg.rows.catalogue import ROWS, Setting
 
@@ -59,7 +59,12 @@ def run(args: argparse.Namespace, console: Console) -> int:
         raise DataError(f"{row.name} trains on {' or '.join(row.data)}, not on {data!r}")
     if not args.no_pictures:
         library("matplotlib.figure", "a picture (see --no-pictures)")
-    folder = make_folder(args.output or f"thalweg-{row.name}")  # told before the training
+    folder = make_folder(args.output or f"thalweg-{row.name}")
+    written = (
+        ["metrics.json"] if args.no_pictures else ["metrics.json", "picture.png", "curves.png"]
+    )
+    for name in written:  # told before the training
+        check_place(folder / name)
     console.print(f"{row.name}: {row.about}; {data}, seed {args.seed}", soft_wrap=True)
     outcome = row.train(Setting(data, args.epochs or row.epochs, args.seed))
     found = {
@@ -73,11 +78,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
         "history": outcome.history,
     }
     write_text(folder / "metrics.json", json.dumps(found, indent=1) + "\n")
-    written = ["metrics.json"]
     if not args.no_pictures:
         plots.save(outcome.draw(), folder / "picture.png")
         plots.save(outcome.draw_curves(), folder / "curves.png")
-        written += ["picture.png", "curves.png"]
     table = Table(show_header=False, box=None, pad_edge=False)
     best = "" if outcome.best_epoch is None else f", the best is {outcome.best_epoch}"
     table.add_row("epochs", f"{outcome.epochs}{best}")

@@ -335,9 +335,10 @@ class _Run:
         for name, mean in means.items():
             result.history.setdefault(name, []).append(mean)
         lengths = {name: len(line) for name, line in result.history.items()}
-        if set(lengths.values()) != {result.epochs}:
+        if odd := [name for name, length in lengths.items() if length != result.epochs]:
             raise DataError(
-                f"every epoch must have the same metrics; numbers there are so far: {lengths}"
+                "every epoch must have the same metrics, those before a resume too: there are "
+                f"{lengths[odd[0]]} numbers of {odd[0]!r} after {result.epochs} epochs"
             )
         watched = self._watched()
         now, best = watched[-1], watched[max(0, result.best_epoch - 1)]
