@@ -140,3 +140,21 @@ def test_warm_starts_and_passes_go_on_with_what_is_there():
     net = NetRegressor((4,)).partial_fit(X, Y).set_params(head="laplace")
     with pytest.raises(ValueError, match="head='laplace'"):
         net.partial_fit(X, Y)
+
+
+def test_one_label_a_row_and_several_are_not_mixed():
+    one = (Y > 0).astype(int)
+    several = np.stack([one, 1 - one], axis=1)
+    options = {"max_iter": 1, "warm_start": True, "random_state": 0}
+    for first, second, told in (
+        (one, several, "y has several labels a row, the earlier fit had one label"),
+        (several, one, "y has one label a row, the earlier fit had several labels"),
+    ):
+        net = quiet(NetClassifier((4,), **options), X, first)
+        with pytest.raises(ValueError, match=told):
+            net.fit(X, second)
+        with pytest.raises(ValueError, match=r"y should be a 1d array|had 2 labels a row"):
+            net.partial_fit(X, second)
+        np.testing.assert_array_equal(net.predict(X).shape, first.shape)
+    with pytest.raises(ValueError, match="the earlier fit had 2 labels a row"):
+        net.partial_fit(X, np.stack([one] * 3, axis=1))

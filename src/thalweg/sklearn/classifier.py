@@ -194,8 +194,15 @@ class NetClassifier(ClassifierMixin, Network):
     def _set_classes(self, y: np.ndarray, classes: np.ndarray | None = None) -> np.ndarray:
         """Note the classes; labels as one column, several labels a row as they are."""
         check_classification_targets(y)
-        self._multilabel = type_of_target(y) == "multilabel-indicator"
-        if self._multilabel:
+        several = type_of_target(y) == "multilabel-indicator"
+        warm = self.warm_start and hasattr(self, "net_")
+        if warm and several != self._multilabel:
+            told = ("one label", "several labels")
+            raise ValueError(
+                f"warm_start: y has {told[several]} a row, the earlier fit had {told[not several]}"
+            )
+        self._multilabel = several
+        if several:
             found = np.arange(y.shape[1])
         else:
             y = column_or_1d(y, warn=True)
@@ -204,7 +211,7 @@ class NetClassifier(ClassifierMixin, Network):
                 raise ValueError(
                     f"a classifier needs two classes; y has one class: {str(found[0])!r}"
                 )
-        if self.warm_start and hasattr(self, "net_") and not np.array_equal(found, self.classes_):
+        if warm and not np.array_equal(found, self.classes_):
             raise ValueError(
                 f"warm_start: y has the classes {found}, the earlier fit had {self.classes_}"
             )
@@ -217,10 +224,14 @@ class NetClassifier(ClassifierMixin, Network):
         Raises
         ------
         ValueError
-            For a label that is no class.
+            For a label that is no class, or another number of labels a row.
         """
         y = np.asarray(y)
         if self._multilabel:
+            if y.shape[1:] != self.classes_.shape:
+                raise ValueError(
+                    f"y has shape {y.shape}; the earlier fit had {len(self.classes_)} labels a row"
+                )
             return y.astype(np.int64)
         y = column_or_1d(y)
         place = np.searchsorted(self.classes_, y)
