@@ -92,6 +92,7 @@ class NetClassifier(ClassifierMixin, Network):
     """
 
     classes_: np.ndarray
+    _multilabel: bool
 
     def __init__(
         self,
