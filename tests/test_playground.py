@@ -100,6 +100,9 @@ def test_the_gradient_at_an_output_that_is_an_array():
     told = answer(asked("x * x", values, "[1, 10, 3]"))
     assert told["part"] == UPSTREAM
     assert "shape" in told["error"]
+    told = answer(asked("x @ y", {"x": "[1, 2]", "y": "[1, 2, 3]"}, "[1, 10]"))
+    assert told["part"] == EXPRESSION
+    assert answer(asked("x * x", values, "[1, "))["part"] == UPSTREAM
 
 
 @pytest.mark.parametrize(

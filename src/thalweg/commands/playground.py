@@ -98,9 +98,11 @@ def answer(asked: Mapping[str, Any]) -> dict[str, Any]:
             if asked["upstream"].strip():
                 given = [f"upstream={asked['upstream']}"]
                 upstream = parse_assignments(given, files=False, limits=LIMITS)["upstream"]
-            if upstream is None:
-                part = EXPRESSION
+            part = EXPRESSION
             function = parsed.function(list(values), LIMITS)
+            if upstream is not None:
+                function(*values.values())  # what is wrong with the expression itself
+                part = UPSTREAM
             traced = trace(function, *values.values(), upstream=upstream)
             return told | {
                 "page": page(traced.record),
