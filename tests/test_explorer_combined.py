@@ -188,6 +188,33 @@ def test_a_dark_page_is_printed_on_white(browser, traced):
     assert browser.js("return document.documentElement.dataset.theme") == "dark"
 
 
+def test_the_whole_graph_is_printed(browser):
+    """What lay outside of the window was left out."""
+
+    def chain(x):
+        for _ in range(100):
+            x = np.tanh(x * 1.01)
+        return x
+
+    trace = tw.trace(chain, 0.5)
+    browser.open(trace)
+    count = "return document.querySelectorAll('#graph .card').length"
+    before = browser.js(count), browser.js("return document.getElementById('world').outerHTML")
+    assert before[0] < len(trace)
+    browser.js(
+        "const cards = () => window.printed = [document.querySelectorAll('#graph .card').length,"
+        "document.getElementById('graph').getAttribute('viewBox')];"
+        "addEventListener('beforeprint', cards);"
+    )
+    assert base64.b64decode(browser.driver.print_page()).startswith(b"%PDF")
+    printed, box = browser.js("return window.printed")
+    assert printed == len(trace)
+    assert float(box.split()[2]) > 10_000
+    browser.settle()
+    assert before[0] == browser.js(count)
+    assert browser.js("return document.getElementById('graph').getAttribute('viewBox')") is None
+
+
 # ---- keys -----------------------------------------------------------------------------------
 
 

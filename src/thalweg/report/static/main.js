@@ -365,8 +365,14 @@ window.addEventListener("message", ({ source, data }) => {
 });
 dark.addEventListener("change", applyTheme);
 // Paper is white, and browsers leave backgrounds out.
-window.addEventListener("beforeprint", () => { document.documentElement.dataset.theme = "light"; });
-window.addEventListener("afterprint", applyTheme);
+window.addEventListener("beforeprint", () => {
+  document.documentElement.dataset.theme = "light";
+  view.paper(true);
+});
+window.addEventListener("afterprint", () => {
+  applyTheme();
+  view.paper(false);
+});
 fillKeys(byId("keys"));
 startSearch(graph, byId("search"), byId("found"), (id) => {
   stage.focus();

@@ -32,6 +32,7 @@ export class View {
     this.edgesShown = new Map();
     this.waiting = false;
     this.moving = false; // by wheel or pointer, just now
+    this.onPaper = false; // while it is printed as a whole
     /** @type {(id: number) => { value: boolean, gradient: boolean, everything: boolean }} */
     this.isShown = () => ({ value: true, gradient: true, everything: true });
     this.chosen = null;
@@ -75,6 +76,7 @@ export class View {
   }
 
   draw() {
+    if (this.onPaper) return;
     this.world.setAttribute("transform",
       `scale(${this.scale}) translate(${-this.x} ${-this.y})`);
     if (this.moving && this.overview.move(this)) return;
@@ -85,6 +87,23 @@ export class View {
     this.keep(this.edgesShown, few ? edges : [], (edge) => this.edge(edge), this.edgeLayer);
     if (few) this.overview.hide();
     else this.overview.paint(this, box, (larger) => this.part(larger));
+  }
+
+  /** For paper the whole drawing, as large as the sheet lets it; a very large one as it is seen. */
+  paper(on) {
+    const { width, height, visible, edges } = this.graph;
+    const picture = this.world.ownerSVGElement;
+    this.onPaper = on && visible.length <= MOST && edges.length <= 3 * MOST;
+    if (!this.onPaper) {
+      picture.removeAttribute("viewBox");
+      this.request();
+      return;
+    }
+    picture.setAttribute("viewBox", `-20 -30 ${width + 40} ${height + 60}`);
+    this.world.removeAttribute("transform");
+    this.overview.hide();
+    this.keep(this.cardsShown, visible, (node) => this.card(node), this.cards);
+    this.keep(this.edgesShown, edges, (edge) => this.edge(edge), this.edgeLayer);
   }
 
   /** The cards and wires that lie in a box. */
