@@ -202,7 +202,7 @@ class NetClassifier(ClassifierMixin, Network):
             raise ValueError(
                 f"warm_start: y has {told[several]} a row, the earlier fit had {told[not several]}"
             )
-        self._multilabel = several
+        self._multilabel: bool = several
         if several:
             found = np.arange(y.shape[1])
         else:
