@@ -315,3 +315,28 @@ def test_losses_are_one_group_with_their_layer(cost, name):
     (group,) = trace.groups
     assert group.name == name
     assert group.output is trace.nodes[-1]
+
+
+# ---- where a target is hit ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("df", [3.0, 200.0])
+def test_the_curvature_of_a_t_at_its_centre(df):
+    """(df + 1)/(df scale²) in x: a Newton step from there needs it."""
+    scale = 0.7
+
+    def nll(x):
+        return heads.StudentTDistribution(np.zeros(()), np.array(scale), df).nll(x)
+
+    for f in (nll, lambda x: heads.GaussianDistribution(np.zeros(()), np.array(scale)).nll(x)):
+        wanted = (1 + (1 / df if f is nll else 0)) / scale**2
+        close(tw.grad(tw.grad(f))(0.0), wanted)
+        close(tw.compile(tw.grad(tw.grad(f)))(np.zeros(())), wanted)
+
+
+@pytest.mark.parametrize(
+    "p", [p for p in NUMBERS if not p.discrete], ids=lambda p: type(p).__name__
+)
+def test_the_slope_of_the_distribution_function_is_the_density(p):
+    for x in (np.zeros(2), np.array([1e-9, -1e-9])):
+        close(tw.grad(lambda x: np.sum(p.cdf(x)))(x), np.exp(p.log_prob(x)), 1e-9)

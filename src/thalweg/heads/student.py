@@ -58,10 +58,10 @@ class StudentTDistribution(LocationScaleDistribution):
 
     def _log_density(self, t: Any) -> Any:
         df = self.df
-        u = np.abs(t) / np.sqrt(df)
-        far = u > _FAR
-        near = np.where(far, 0.0, u)
-        log = np.where(far, 2 * np.log(np.where(far, u, 1.0)), np.log1p(near * near))
+        u = t / np.sqrt(df)
+        far = np.abs(u) > _FAR
+        near = np.where(far, 0.0, u)  # with its sign: |u| would take the curvature away at 0
+        log = np.where(far, 2 * np.log(np.where(far, np.abs(u), 1.0)), np.log1p(near * near))
         return -0.5 * (df + 1) * log - log_norm(df).astype(t.dtype)
 
     @property
