@@ -98,8 +98,10 @@ def categorical(setting: Setting) -> Outcome:
     def draw() -> Any:
         figure, (left, right) = plots.panels(2)
         shown = [*wrong, *least_sure[~np.isin(least_sure, wrong)]][:30]
-        title = f"{len(wrong)} of {len(y)} wrong: {min(len(wrong), 30)} of them"
-        title += "" if len(wrong) >= 30 else ", and the least sure"
+        rest = 30 - len(wrong)
+        title = f"{len(wrong)} of {len(y)} wrong, " + (
+            f"{rest} least sure" if rest > 0 else "30 shown"
+        )
         plots.tiles(left, x[shown].reshape(-1, side, side), title, columns=6)
         _reliability(right, probabilities, y)
         return figure
