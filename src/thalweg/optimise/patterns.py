@@ -444,6 +444,16 @@ def recognise(node: Node) -> Form | None:
     if root is None or not is_real(node):
         return None
     found = root.recognise(node)
-    if found is None or not all(is_real(m) for m in found.members):
+    if found is None or not all(map(is_real, (*found.members, *_arguments(found)))):
         return None
     return found
+
+
+def _arguments(form: Form) -> list[Any]:
+    """Operands of which the form takes differences and negatives: of integers they would wrap."""
+    inputs = form.inputs
+    if form.name == "log_softmax_entries":  # the others say which entries
+        inputs = inputs[:1]
+    elif form.name in ("over_one_plus_exp", "log_of_weighted_sum"):  # the first is a factor
+        inputs = inputs[1:]
+    return [x for x in inputs if type(x) not in (int, float)]
