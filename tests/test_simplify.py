@@ -90,6 +90,8 @@ def test_exact_rewrites(f, left, dtype):
         lambda x: 0.0 + x,
         lambda x: x - -0.0,
         lambda x: x * 0.0,
+        lambda x: -(x * 0),
+        lambda x: (-x) * 0,
         lambda x: x - x,
         lambda x: x / 3,
         lambda x: x / 0.0,

@@ -129,9 +129,11 @@ def _same_kind(node: Node, *operands: Any) -> bool:
     return all(type(x) in _WEAK or _value(x).dtype == node.dtype for x in operands)
 
 
-def _negates(c: Any) -> bool:
-    """Whether −c is exact: an integer of NumPy's may have no negative."""
-    return type(c) in (int, float) or (isinstance(c, np.generic) and c.dtype.kind == "f")
+def _negates(c: Any, node: Node) -> bool:
+    """Whether −c is exact: the integer 0 has no negative, others may be beyond a dtype's range."""
+    if type(c) is int:
+        return c != 0 and node.dtype.kind == "f"
+    return type(c) is float or (isinstance(c, np.generic) and c.dtype.kind == "f")
 
 
 def _multiply(node: Node) -> Any:
@@ -147,7 +149,7 @@ def _multiply(node: Node) -> Any:
         whole = type(x) is Node and x.dtype == node.dtype and x.shape == node.shape
         if c == -1 and whole and node.dtype.kind != "u":
             return _made(node, NEGATIVE, x)
-        if is_gate(x, "negative") and x.dtype == node.dtype and _negates(c):
+        if is_gate(x, "negative") and x.dtype == node.dtype and _negates(c, node):
             return _made(node, MULTIPLY, x.operands[0], -c)
     x, y = node.operands
     if is_gate(x, "negative") and is_gate(y, "negative") and _same_kind(node, x, y):
@@ -181,7 +183,7 @@ def _negative(node: Node) -> Any:
     if is_gate(x, "multiply") and node.dtype.kind == "f":
         for y, factor in (x.operands, x.operands[::-1]):
             c = _constant(factor)
-            if c is not None and _negates(c) and np.ndim(factor) == 0:
+            if c is not None and _negates(c, node) and np.ndim(factor) == 0:
                 return _made(node, MULTIPLY, y, -c)
     return None
 
@@ -209,7 +211,8 @@ def _power(node: Node) -> Any:
 def _square(node: Node) -> Any:
     """x² = x · x, so that the two spellings are one."""
     (x,) = node.operands
-    return _made(node, MULTIPLY, x, x) if node.dtype.kind in "fiu" else None
+    plain = node.dtype.kind in "fiu" and x.dtype == node.dtype  # of a boolean it is an int8
+    return _made(node, MULTIPLY, x, x) if plain else None
 
 
 # ---- casts ------------------------------------------------------------------------------------
