@@ -255,6 +255,26 @@ def test_integers_and_booleans():
     assert reasons(lambda i, j: i < j, i, i.astype(np.uint64))
 
 
+@pytest.mark.parametrize("dtype", ["bool", "int8", "uint8", "int32", "uint32", "int64", "uint64"])
+def test_integers_compared_with_numbers_beyond_their_range(dtype):
+    x = np.array([0, 1, 127, 200, -1, -128]).astype(dtype)
+    compares = (np.less, np.less_equal, np.greater, np.greater_equal, np.equal, np.not_equal)
+    beyond = (-(2**70), 2**63, 2**64) if dtype != "bool" else ()
+    for number in (-(2**63), -129, -1, 127, 128, 255, 256, 2**31, 2**32 - 1, *beyond):
+        for compare in compares:
+            agree(lambda x, c=compare, n=number: c(x, n), x)
+            agree(lambda x, c=compare, n=number: c(n, x), x)
+
+
+@pytest.mark.parametrize("mode", ["full", "same", "valid"])
+def test_beside_a_sequence_there_is_nothing(mode):
+    a, v = np.array([1.0, np.inf, 2.0, -0.0]), np.array([2.0, np.nan, np.inf])
+    with np.errstate(all="ignore"):
+        for x, y in ((a, v), (a[2:], v), (a, v[:1]), (a[3:], v[2:])):
+            agree(lambda x, y: np.convolve(x, y, mode), x, y)
+            agree(lambda x, y: np.correlate(x, y, mode), x, y)
+
+
 def test_products_over_many_operands_and_stretched_axes():
     rng = np.random.default_rng(1)
     for subscripts, *shapes in (

@@ -277,13 +277,17 @@ def _lower_convolve(b: Any, out: Any, x: Any, v: Any, mode: str) -> Any:
     if x.kind == "i1":
         b.refuse("a convolution of conditions")
     x, v = (x, v) if x.shape[0] >= v.shape[0] else (v, x)
-    n, (k,) = v.shape[0], out.shape
+    n, (k,), length = v.shape[0], out.shape, x.shape[0]
     if mode == "full":
-        zeros = b.const(0, x.kind, (x.shape[0] + 2 * (n - 1),))
+        zeros = b.const(0, x.kind, (length + 2 * (n - 1),))
         x = b.assemble(zeros, [(x, (1,), n - 1)], zeros.shape, x.kind)
     windows = b.view(b.copy(x), (n, k), (1, 1), 0)
-    reversed_v = b.basic_index(v, (slice(None, None, -1), None))
-    return b.reduce("add", b.multiply(windows, reversed_v), (0,))
+    products = b.multiply(windows, b.basic_index(v, (slice(None, None, -1), None)))
+    if mode == "full":  # around x there is nothing: 0 · ∞ would be something
+        place = b.add(b.iota((n, 1), 0), b.iota((1, k), 1))
+        beside = b.logical_or(b.less(place, n - 1), b.greater_equal(place, n - 1 + length))
+        products = b.where(beside, b.tensor(0, x.dtype), products)
+    return b.reduce("add", products, (0,))
 
 
 #: Of a sequence with one that is not longer: all of it, or where they overlap completely.

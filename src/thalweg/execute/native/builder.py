@@ -131,6 +131,8 @@ class Builder:
     def reduce(self, how: str, x: Tensor, axes: Sequence[int], keepdims: bool = False) -> Tensor:
         """add, mul, max, min, or, and over `axes` (negative ones count from the end)."""
         axes = tuple(sorted({axis % x.ndim for axis in axes})) if x.ndim else ()
+        if x.kind == "i1":  # NumPy's sums and products of booleans are logic
+            how = {"add": "or", "mul": "and"}.get(how, how)
         if any(x.shape[axis] == 0 for axis in axes) and how not in _IDENTITY:
             raise NoLowering(f"{how} of nothing")
         kept = tuple(1 if i in axes else n for i, n in enumerate(x.shape))
@@ -167,6 +169,8 @@ class Builder:
 
     def gather(self, x: Tensor, positions: Tensor) -> Tensor:
         """x.ravel()[positions]; the positions (i64) are known to be in range."""
+        if x.op == "const" and not isinstance(x.data, tuple):
+            return self.const(x.data, x.kind, positions.shape)
         return self.make("gather", (x, positions), None, positions.shape, x.kind)
 
     def scatter(self, how: str, x: Tensor, positions: Tensor, values: Tensor) -> Tensor:
@@ -339,8 +343,22 @@ class Builder:
             kinds = {x.kind for x in operands if isinstance(x, Tensor)}
             if kinds == {"i64", "u64"}:  # NumPy compares them exactly
                 raise NoLowering("a comparison of int64 and uint64 runs in NumPy")
-            return self.map(name, *self.common(*operands))
+            settled = self._settled(name, operands)
+            return self.map(name, *self.common(*operands)) if settled is None else settled
         return self.map(name, *[self.tensor(x, out.dtype) for x in operands])
+
+    def _settled(self, name: str, operands: Sequence[Any]) -> Tensor | None:
+        """A comparison of integers with one of Python's beyond their range: all entries alike."""
+        tensors = [x for x in operands if isinstance(x, Tensor)]
+        numbers = [x for x in operands if type(x) is int]
+        if len(tensors) != 1 or len(numbers) != 1 or tensors[0].kind[0] not in "iu":
+            return None
+        (x,), (number,) = tensors, numbers
+        info = np.iinfo(np.int64 if x.kind == "i1" else x.dtype)
+        if info.min <= number <= info.max:
+            return None
+        answer = getattr(np, name)(*[info.dtype.type(0) if y is x else y for y in operands])
+        return self.const(answer, "i1", x.shape)
 
     def where(self, condition: Any, x: Any, y: Any) -> Tensor:
         """np.where, with x and y promoted to their common dtype."""

@@ -125,6 +125,9 @@ class _Lowerer(Builder):
             checks = len(self.checks)
             try:
                 operands = [self._operand(x, values) for x in node.operands]
+                for x in operands:
+                    if isinstance(x, Tensor) and x.kind.startswith("raw:"):
+                        raise NoLowering(f"{x.dtype} runs in NumPy")
                 made = rule(self, node.value, *operands, **node.params)
             except NoLowering as refusal:
                 del self.checks[checks:]
