@@ -412,6 +412,13 @@ def test_arrays_that_are_no_arguments_are_constants():
 # ---- errors -----------------------------------------------------------------------------------
 
 
+def test_functions_of_no_module():
+    space = {}
+    exec("import numpy as np\ndef f(x): return np.sin(x) + g(x)\ndef g(x): return x", space)
+    assert space["f"].__module__ in (None, "builtins")
+    assert_same(tw.compile(space["f"])(X), np.sin(X) + X)
+
+
 def test_errors_of_the_function_come_through():
     def f(x, r):
         if r > 1:
@@ -478,3 +485,33 @@ def test_writes_into_reversed_and_transposed_arrays(order):
         return y
 
     np.testing.assert_array_equal(tw.compile(positions)(a, where), positions(a, where))
+
+
+def _added(x, index, value):
+    y = x.copy()
+    np.add.at(y, index, value)
+    return y
+
+
+def _of_one_number(x):
+    y = x.copy()
+    y[:] = 3
+    return np.take_along_axis(y, np.array([[0, 1, 2], [2, 1, 0]]), axis=1), y[[1, 0], [2, 2]]
+
+
+@pytest.mark.parametrize(
+    ("f", "arguments"),
+    [
+        (lambda b: np.vdot(b, b), (np.array([True, True]),)),
+        (lambda b: np.einsum("ij->i", b), (np.ones((3, 4), bool),)),
+        (lambda b: np.einsum("ij,ij->i", b, b), (np.ones((3, 4), bool),)),
+        (lambda b: (np.square(b), np.square(b) * 2.0), (np.array([True, False]),)),
+        (lambda b, c: _added(b, [1, 1, 2], c), (np.zeros(3, bool), np.array([True, True, True]))),
+        (_of_one_number, (np.ones((2, 3)),)),
+        (lambda x: np.take_along_axis(x, np.array([[1], [0]]), 1), (np.ones((2, 3), "f2"),)),
+    ],
+)
+def test_booleans_and_arrays_of_one_number(f, arguments, compiling):
+    compiled = compiling(f)
+    for _ in range(2):
+        assert_same(compiled(*arguments), f(*arguments))

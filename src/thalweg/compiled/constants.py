@@ -86,7 +86,8 @@ def _reached(thing: Any, names: set[str]) -> Iterator[tuple[str, Any]]:
         yield "the method", thing.__func__
         yield from getattr(thing.__self__, "__dict__", {}).items()
     elif isinstance(thing, types.FunctionType):
-        if not thing.__module__.startswith(__package__.partition(".")[0] + "."):
+        module = thing.__module__ or ""  # of code that was run outside of any
+        if not module.startswith(__package__.partition(".")[0] + "."):
             used = set(_names(thing.__code__))
             names |= used
             yield from ((n, thing.__globals__[n]) for n in used if n in thing.__globals__)
