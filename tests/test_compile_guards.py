@@ -137,6 +137,20 @@ def test_a_branch_is_kept_beside_the_others(compiling):
     assert "answered False" in text
 
 
+def test_an_answer_that_is_a_result_too(compiling):
+    def f(x):
+        positive = np.sum(x) > 0
+        return (x * 2 if positive else x * 3), np.equal(positive, True), positive
+
+    compiled, rng = compiling(f), np.random.default_rng(0)
+    for k in range(20):
+        x = rng.uniform(0.1, 1.0, 3) * (1 if k % 3 else -1)
+        for got, want in zip(compiled(x), f(x), strict=True):
+            np.testing.assert_array_equal(got, want)
+    assert len(compiled.records) == 2
+    assert min(record.calls for record in compiled.records) >= 1
+
+
 def test_nan_answers_are_their_own_branch(compiling):
     compiled = compiling(lambda x: x * 2 if x[0] > 0 else -x)
     for x in (np.ones(2), np.full(2, np.nan), -np.ones(2), np.ones(2)):

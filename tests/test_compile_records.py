@@ -131,6 +131,80 @@ def test_nothing_is_written_when_a_guard_answers_otherwise(compiling):
     np.testing.assert_array_equal(y, np.ones(3))
 
 
+def both_ways(f, inplace, *arguments):
+    """The results of `f`, and of two calls of it compiled for each backend, in place."""
+    wanted = f(*map(np.copy, arguments))
+    for backend in ("numpy", "native"):
+        compiled = tw.compile(f, backend=backend, inplace=inplace)
+        for _ in range(2):
+            given = list(map(np.copy, arguments))
+            results = compiled(*given)
+            for position, result in zip(inplace, results, strict=False):
+                assert result is given[position]
+            for result, want in zip(results, wanted, strict=True):
+                np.testing.assert_array_equal(result, want)
+                assert isinstance(result, np.generic) or result.flags.writeable
+
+
+@pytest.mark.parametrize("n", [5, 40_000])
+@pytest.mark.parametrize("dtype", ["int64", "float32", "complex128", "float16"])
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda a, b: (b * 2, np.sum(a)),
+        lambda a, b: (b, np.max(np.real(a)), np.sum(b)),
+        lambda a, b: (b * 3, a, np.sum(a)),
+        lambda a, b: (b, a, np.flip(a)),
+        lambda a, b: (a * 0 + 1, a[::-1] * 2, np.sum(a)),
+    ],
+)
+def test_what_an_argument_held_is_read_before_it_is_written(f, dtype, n):
+    a = (np.arange(n) % 7 - 3).astype(dtype)
+    b = (np.arange(n) % 3).astype(dtype)
+    both_ways(f, (0,), a, b)
+    if len(f(a, b)) == 3 and np.shape(f(a, b)[1]):
+        both_ways(f, (0, 1), a, b)
+
+
+def test_results_that_turn_out_to_be_constants():
+    def f(x):
+        return np.where(x > 0, 1.0, 1.0), np.logical_and(x > 0, False), x + 1
+
+    both_ways(f, (0,), X)
+    compiled = tw.compile(f)
+    for _ in range(2):
+        ones, no, _ = compiled(X)
+        ones += 1
+        no |= True
+        assert ones.min() == 2
+        assert no.all()
+
+
+def test_steps_of_numpy_read_an_argument_before_it_is_written():
+    x = np.array([4, 6, 0, 2])
+    both_ways(lambda x: (x | 1, x[x > 0]), (0,), x)
+    both_ways(lambda x: (x * 0, np.sort(x), np.median(x)), (0,), x)
+    both_ways(lambda x, y: (y + 1, x * 2, np.nextafter(x, y)), (0, 1), X, X[::-1])
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: (x * 2, x[x > 0]),
+        lambda x: (x * 2, np.sum(x)) if np.median(x) > 0 else (x + 1, np.min(x)),
+    ],
+)
+def test_what_a_step_of_numpy_decides_is_known_before_anything_is_written(f, compiling):
+    step = compiling(f, inplace=0)
+    for start in (-1, -1, -9, -2, -9, -2, -3):
+        x = start + np.arange(6.0)
+        new, value = f(x)
+        got, found = step(x)
+        assert got is x
+        np.testing.assert_array_equal(got, new)
+        np.testing.assert_array_equal(found, value)
+
+
 # ---- how it grows -------------------------------------------------------------------------------
 
 

@@ -298,8 +298,9 @@ class _Task:
             if i == len(flat):
                 at = w.load_scalar(where, position, "i64")
                 new = w.load_scalar(base, value, t.kind)
-                if t.data == "add":
-                    new = w.s.add(w.load_scalar(into, at, t.kind), new)
+                if t.data == "add":  # conditions as NumPy adds them
+                    add = w.s.either if t.kind == "i1" else w.s.add
+                    new = add(w.load_scalar(into, at, t.kind), new)
                 w.store_scalar(new, into, at)
                 return
             inner = 1
@@ -446,7 +447,8 @@ def assemble(
     """
     module = Module(target.features.split(","), attributes(target))
     module.shared = _shared(segments)
-    natives = [segment for segment in segments if segment.name]
-    for segment in natives:
-        _segment(module, segment, plan, target, threads, conditions, segment is natives[-1])
+    for segment in segments:
+        if segment.name:
+            last = segment is segments[-1]
+            _segment(module, segment, plan, target, threads, conditions, last)
     return module

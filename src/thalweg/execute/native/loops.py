@@ -341,7 +341,7 @@ class _Nest:
         accumulators: dict[int, V] | None = None,
     ) -> None:
         """The work of one vector: loads, maps, stores, steps of reductions."""
-        w = self.w
+        w, loop = self.w, self.loop
         known: dict[Tensor, V] = {}
         loaded: dict[Access, V] = dict(hoisted)
 
@@ -364,7 +364,7 @@ class _Nest:
                     )
             return loaded[access]
 
-        for t in self.loop.body():
+        for t in loop.body():
             if t.op == "iota":
                 known[t] = self._iota(t)
             elif t.op == "gather":
@@ -375,17 +375,17 @@ class _Nest:
             else:
                 operands = [operand(t, i, x) for i, x in enumerate(t.args)]
                 known[t] = apply_scalar(w.e, t.data, operands)
-        for k, root in enumerate(self.loop.roots):
-            value = operand(root.target, -1 - k, root.value)
+        # All is read before the first result is written: it may lie where another is read from.
+        values = [operand(root.target, -1 - k, root.value) for k, root in enumerate(loop.roots)]
+        for root, value in zip(loop.roots, values, strict=True):
             if root.place is not None:
                 strides, offset = self.places[id(root)]
                 base = w.address(self.pointer(root.target), V(str(offset), "i64"), value.kind)
                 step = strides[-1] if strides else 1
                 place = self.offsets[strides] if strides else V("0", "i64")
                 w.store(value, base, place, step, mask, root.target in self.streamed)
-        for k, root in enumerate(self.loop.roots):
+        for root, value in zip(loop.roots, values, strict=True):
             if root.place is None:
-                value = operand(root.target, -1 - k, root.value)
                 self._reduce(root, value, mask, accumulators or {})
 
     def _reduce(self, root: Root, value: V, mask: V | None, accumulators: dict[int, V]) -> None:

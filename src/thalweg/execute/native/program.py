@@ -17,7 +17,7 @@ from thalweg.execute.native.access import locate, through
 from thalweg.execute.native.assembly import Segment, assemble
 from thalweg.execute.native.call import as_leaf
 from thalweg.execute.native.fuse import Loop, Stage, fuse
-from thalweg.execute.native.ir import Tensor, dtype_of
+from thalweg.execute.native.ir import NoLowering, Tensor, dtype_of
 from thalweg.execute.native.lower import Lowered, lower
 from thalweg.execute.native.plan import make_plan
 from thalweg.execute.native.pool import empty
@@ -52,6 +52,9 @@ class Program:
         self._inplace = dict(inplace)
         b = lowered.builder
         self._outputs = list(lowered.outputs)
+        self._guards = [(guard, t) for guard, t in lowered.guards if t.op != "const"]
+        conditions = [t for _, t in self._guards] + [t for t in b.checks if t.op != "const"]
+        codes = {t: k + 1 for k, t in enumerate(dict.fromkeys(conditions))}
         #: Number of an output tensor → its place among the outputs of the graph.
         self._numbers: list[int] = []
         results: list[Tensor] = []
@@ -59,19 +62,22 @@ class Program:
         self._given: dict[int, Tensor] = {}
         for i, x in enumerate(self._outputs):
             if not isinstance(x, Tensor):
-                continue
+                try:
+                    x = self._outputs[i] = b.array(np.asarray(x))
+                except NoLowering:
+                    continue
             if x.op in ("opaque", "part") or x.kind.startswith("raw:"):
                 self._given[i] = x
                 continue
             result = x if x.op in _RESULTS and x not in seen else b.copy(x)
+            if x in codes:  # a condition is looked for in the arena
+                result = b.copy(x)
             while result in seen:  # equal tensors are one, copies too
                 result = b.copy(result)
             seen.add(result)
             self._numbers.append(i)
             results.append(result)
-        self._guards = [(guard, t) for guard, t in lowered.guards if t.op != "const"]
-        conditions = [t for _, t in self._guards] + [t for t in b.checks if t.op != "const"]
-        codes = {t: k + 1 for k, t in enumerate(dict.fromkeys(conditions))}
+        self._apart = sorted({*range(len(self._outputs))} - {*self._numbers})
         opaque = list(self._given.values())
         stages = fuse([*results, *codes, *opaque])
         tasks = group(stages)
@@ -199,12 +205,19 @@ class Program:
                 self._numpy_step(t, kept, outputs, arena, made, table)
                 if t in self._codes and not np.all(made[t]):
                     return self._changed(self._codes[t])
+            if not self.segments[-1].name:  # nothing may be written before the last step is done
+                for offset, into, size in self.plan.copies:
+                    ctypes.memmove(kept[into].ctypes.data, arena.ctypes.data + offset, size)
             results = list(self._outputs)
             for number, i in enumerate(self._numbers):
                 array = outputs[number]  # without axes a number, unless it is the argument itself
                 results[i] = array if array.ndim or i in self._inplace else array[()]
-            for i, t in self._given.items():
-                results[i] = np.array(self._array(t, kept, outputs, arena, made))
+            for i in self._apart:  # all are copied before the first argument is written to
+                x = results[i]
+                if i in self._given:
+                    x = self._array(self._given[i], kept, outputs, arena, made)
+                results[i] = np.array(x)[()]
+            for i in self._apart:
                 into = self._inplace.get(i)
                 if into is not None:
                     np.copyto(leaves[into], results[i])
