@@ -178,6 +178,7 @@ def test_one_record_a_signature(compiling):
         ("1", b"1", 1),
         (1, 1 + 0j, np.int64(1), np.float64(1.0), np.float32(1.0)),
         (Colour.RED, 1, "RED"),
+        (frozenset({1}), frozenset({True}), frozenset({1.0}), frozenset({(1, "a")})),
     ],
 )
 def test_equal_values_of_different_types_are_not_confused(values, compiling):

@@ -266,6 +266,20 @@ def test_integers_compared_with_numbers_beyond_their_range(dtype):
             agree(lambda x, c=compare, n=number: c(n, x), x)
 
 
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "uint32", "int64", "uint64"])
+@pytest.mark.parametrize("low", [None, -(2**70), -200, 0, 3])
+@pytest.mark.parametrize("high", [None, 2**70, 127, 300, 2])
+def test_bounds_beyond_the_range_of_an_integer_bound_nothing(low, high, dtype):
+    x = np.array([0, 1, 3, 100, -1, -128]).astype(dtype)
+    try:
+        np.clip(x, low, high)
+    except OverflowError:
+        with pytest.raises(OverflowError):
+            record(lambda x: np.clip(x, low, high), (x,))
+    else:
+        agree(lambda x: np.clip(x, low, high), x)
+
+
 @pytest.mark.parametrize("mode", ["full", "same", "valid"])
 def test_beside_a_sequence_there_is_nothing(mode):
     a, v = np.array([1.0, np.inf, 2.0, -0.0]), np.array([2.0, np.nan, np.inf])

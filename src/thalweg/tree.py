@@ -100,13 +100,13 @@ def plain_numbers(owner: Any) -> None:
 def static_key(value: Any) -> Hashable:
     """A key that is equal for equal values of one type only: 1, True and 1.0 differ.
 
-    For floats as their digits: nan is itself, and −0.0 is not 0.0. Tuples item by item.
+    For floats as their digits: nan is itself, and −0.0 is not 0.0. Tuples and sets item by item.
     """
     kind = type(value)
     if issubclass(kind, (float, complex, np.generic)):
         return (kind, repr(value))
-    if kind is tuple:
-        return (kind, tuple(map(static_key, value)))
+    if kind is tuple or kind is frozenset:
+        return (kind, kind(map(static_key, value)))
     return (kind, value)
 
 
