@@ -66,6 +66,29 @@ def test_integers_are_no_arguments_of_stable_forms(f, dtype):
         np.testing.assert_allclose(got, want, rtol=3e-3 if want.dtype.itemsize < 8 else 1e-12)
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x, y: np.sqrt(x**2 + y**2),
+        lambda x, y: np.sqrt(x * x + y**2 + x**2),
+        lambda x, y: np.sqrt(np.sum(np.stack([x, y]) ** 2, axis=0)),
+        lambda x, y: np.log(np.exp(x) + np.exp(y)),
+        lambda x, y: np.exp(x) / (np.exp(x) + np.exp(y)),
+        lambda x, y: x / (1 + np.exp(y)),
+        lambda x, y: np.log(np.sum(np.exp(np.stack([x, y])), axis=0)),
+    ],
+)
+def test_nan_is_handed_on(f, dtype):
+    special = np.array([np.nan, np.inf, -np.inf, 0.0, -1.0, 800.0], dtype)
+    x, y = np.meshgrid(special, special)
+    with np.errstate(all="ignore"):
+        want, (got,) = f(x, y), run(optimise(record(f, X[:2], X[:2])), [x, y])
+    asked = np.isnan(want) & (np.isnan(x) | np.isnan(y))
+    assert np.isnan(got[asked]).all()
+    assert not np.isnan(got[~np.isnan(want)]).any()
+
+
 def test_value_and_gradient_share_the_stable_form():
     def loss(x):
         return np.sum(1 / (1 + np.exp(-x)))

@@ -112,9 +112,8 @@ def _longer_than_one(shape: tuple[int, ...]) -> list[int]:
     return [n for n in shape if n != 1]
 
 
-def is_real(x: Any) -> bool:
-    """Whether a node, or an array or scalar of NumPy's, holds floating numbers."""
-    return bool((x.value if type(x) is Node else x).dtype.kind == "f")
+def is_real(node: Node) -> bool:
+    return bool(node.value.dtype.kind == "f")
 
 
 def root_of(x: Any) -> Any:

@@ -444,16 +444,22 @@ def recognise(node: Node) -> Form | None:
     if root is None or not is_real(node):
         return None
     found = root.recognise(node)
-    if found is None or not all(map(is_real, (*found.members, *_arguments(found)))):
+    if found is None or not all(map(is_real, found.members)):
         return None
-    return found
+    return None if any(map(_wraps, _arguments(found))) else found
 
 
-def _arguments(form: Form) -> list[Any]:
-    """Operands of which the form takes differences and negatives: of integers they would wrap."""
-    inputs = form.inputs
+def _wraps(x: Any) -> bool:
+    """Whether differences and negatives of `x` wrap around, or are not to be had."""
+    if type(x) in (int, float):
+        return False
+    return bool((x.value if type(x) is Node else x).dtype.kind in "iub")
+
+
+def _arguments(form: Form) -> tuple[Any, ...]:
+    """The inputs that the function is of."""
     if form.name == "log_softmax_entries":  # the others say which entries
-        inputs = inputs[:1]
-    elif form.name in ("over_one_plus_exp", "log_of_weighted_sum"):  # the first is a factor
-        inputs = inputs[1:]
-    return [x for x in inputs if type(x) not in (int, float)]
+        return form.inputs[:1]
+    if form.name in ("over_one_plus_exp", "log_of_weighted_sum"):  # the first is a factor
+        return form.inputs[1:]
+    return form.inputs

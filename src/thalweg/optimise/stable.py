@@ -12,8 +12,14 @@ exactly as it is spelled, so that the branch is the one that NumPy's numbers tak
 
 from __future__ import annotations
 
+import functools
+from typing import Any
+
+import numpy as np
+
 from thalweg.graph.graph import Graph
 from thalweg.graph.node import Node
+from thalweg.optimise.gates import is_gate
 from thalweg.optimise.rewrite import in_place_of
 from thalweg.optimise.stabilise import stable_forms
 
@@ -36,6 +42,8 @@ def stable_values(graph: Graph) -> Graph:
     if not replacements:
         return graph
     newest = max(node.sequence for node in graph.nodes)
+    with np.errstate(all="ignore"):
+        replacements = {node: _spelled(x, newest) for node, x in replacements.items()}
     instead: dict[Node, Node] = {}
     nodes: list[Node] = []
 
@@ -60,6 +68,20 @@ def stable_values(graph: Graph) -> Graph:
         nodes=tuple(nodes),
         outputs=tuple([instead.get(x, x) if type(x) is Node else x for x in graph.outputs]),
     )
+
+
+def _spelled(stable: Node, newest: int) -> Node:
+    """hypot(∞, NaN) is ∞, but √(x² + y²) is NaN."""
+    sides: list[Any] = []
+    waiting = [stable] if is_gate(stable, "hypot") else []
+    while waiting:
+        for x in waiting.pop().operands:
+            (waiting if is_gate(x, "hypot") and x.sequence > newest else sides).append(x)
+    if not sides:
+        return stable
+    there: Any = functools.reduce(np.logical_or, map(np.isnan, sides))
+    spelled: Any = np.where(there, np.nan, stable)  # type: ignore[call-overload]
+    return spelled  # type: ignore[no-any-return]
 
 
 def asked_for(graph: Graph) -> set[Node]:
