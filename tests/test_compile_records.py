@@ -166,6 +166,20 @@ def test_what_an_argument_held_is_read_before_it_is_written(f, dtype, n):
         both_ways(f, (0, 1), a, b)
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_rows_that_other_chunks_still_read_are_not_written(threads):
+    """Of two joined halves a chunk writes two parts, which are not the rows that it reads."""
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(-9, 9, (40_000, 4)).astype(float), rng.integers(-9, 9, (20_000, 4)) + 0.0
+
+    def f(x, y):
+        s = np.sum(x[::2], axis=1)[:, None]
+        return np.concatenate([y * s, y + s])
+
+    wanted = f(x, y)
+    np.testing.assert_array_equal(tw.compile(f, inplace=0, threads=threads)(x, y), wanted)
+
+
 def test_results_that_turn_out_to_be_constants():
     def f(x):
         return np.where(x > 0, 1.0, 1.0), np.logical_and(x > 0, False), x + 1

@@ -241,7 +241,12 @@ def _may_overwrite(tasks: Sequence[Task], t: Tensor, x: Tensor, checked: int) ->
                 return False
             written = True
         elif x in stage.reads and (
-            written or (writer.chunks > 1 and not reads_rows(stage, x, writer.rows))
+            written
+            # Other chunks are at other rows: neither may leave its own.
+            or (
+                writer.chunks > 1
+                and not (t in writer.aligned and reads_rows(stage, x, writer.rows))
+            )
         ):
             return False
     return True
