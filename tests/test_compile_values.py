@@ -71,6 +71,7 @@ def _of_one_number(x):
         (lambda b: (np.square(b), np.square(b) * 2.0), (np.array([True, False]),)),
         (lambda b, c: _added(b, [1, 1, 2], c), (np.zeros(3, bool), np.array([True, True, True]))),
         (_of_one_number, (np.ones((2, 3)),)),
+        (lambda x: np.clip(0.5, x, 2), (np.zeros(3, "f4"),)),
         (lambda x: np.take_along_axis(x, np.array([[1], [0]]), 1), (np.ones((2, 3), "f2"),)),
     ],
 )
@@ -78,3 +79,9 @@ def test_booleans_and_arrays_of_one_number(f, arguments, compiling):
     compiled = compiling(f)
     for _ in range(2):
         assert_same(compiled(*arguments), f(*arguments))
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (0, 1), (1, 3), (2, 3)])
+def test_the_diagonal_of_unequal_axes_reads_nothing_wild(shape):
+    with pytest.raises(ValueError, match=r"'ii' wants equal axes, not those of \(\d, \d\)"):
+        tw.compile(lambda x: np.einsum("ii->i", x))(np.ones(shape))

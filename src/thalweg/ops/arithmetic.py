@@ -198,9 +198,9 @@ def clip(
         bounds = [bound for bound in (low, high) if bound is not None]
         ufunc = _CLIP if len(bounds) == 2 else np.minimum if low is None else np.maximum
         return call_ufunc(ufunc, "__call__", (a, *bounds), keywords)
-    dtype = a.dtype if type(a) is Node else np.asarray(a).dtype
-    if dtype.kind in "iu":  # a Python number beyond the dtype's range bounds nothing
-        info = np.iinfo(dtype)
+    a = a if type(a) is Node else np.asarray(a)  # a Python number is not weak here
+    if a.dtype.kind in "iu":  # a Python number beyond the dtype's range bounds nothing
+        info = np.iinfo(a.dtype)
         low = None if type(low) is int and low <= info.min else low
         high = None if type(high) is int and high >= info.max else high
     if not any(bound is None or type(bound) is Node for bound in (low, high)):

@@ -326,6 +326,9 @@ def _einsum(subscripts: str, operands: tuple[Any, ...], optimize: Any) -> Any:
         x = operands[k]
         if len(set(letters)) < len(letters):
             inputs[k] = _distinct(letters)
+            if len({*zip(letters, x.shape, strict=True)}) > len(inputs[k]):
+                # NumPy reads beyond an operand of shape (0, 3).
+                raise ValueError(f"einsum: '{letters}' wants equal axes, not those of {x.shape}")
             x = EINSUM_DIAGONAL(x, letters=letters)
         plain.append(x)
     if len(plain) == 1:
