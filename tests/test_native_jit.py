@@ -91,7 +91,7 @@ def test_what_cannot_be_served(monkeypatch, module, name, value, reason):
 
 @native
 def test_a_failing_self_test_is_a_reason(monkeypatch):
-    def refuse(*_):
+    def refuse(*_, **__):
         raise RuntimeError("no memory that may be executed")
 
     monkeypatch.setattr(jit, "load", refuse)
