@@ -15,7 +15,9 @@ from pathlib import Path
 import pytest
 
 import thalweg
+from thalweg.array_callbacks import CALLBACKS
 from thalweg.cli import main, parser
+from thalweg.ops.assignment import REWRITES
 from tools import pages
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -139,6 +141,14 @@ def test_generated_pages_are_up_to_date(name):
         pytest.skip("generated with another version of NumPy")
     changed = pages.differences(name)
     assert not changed, "python -m tools.pages writes them anew:\n" + "\n".join(changed[:20])
+
+
+def test_what_arrays_take_by_themselves_is_not_called_without_a_rule():
+    """np.piecewise, np.apply_along_axis, np.copyto and others worked, and the page denied it."""
+    text = (ROOT / "docs" / "numpy.md").read_text(encoding="utf-8")
+    for function in (*CALLBACKS, *REWRITES):
+        (state,) = re.findall(rf"^\| `np\.{function.__name__}` \| ([a-z ]+) \|", text, re.MULTILINE)
+        assert state in ("composite", "in place"), function
 
 
 def test_the_manual_names_every_option():

@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 
 from tests.op_cases import CASES
+from thalweg.array_callbacks import CALLBACKS
 from thalweg.graph.node import Node, constant
 from thalweg.graph.primitive import FUNCTIONS, UFUNC_METHODS, UFUNCS, Primitive
+from thalweg.ops.assignment import REWRITES
 from thalweg.tracing import run
 from thalweg.tree import flatten
 from tools.operations import call_of, is_flat
@@ -106,6 +108,10 @@ def state(function: Any, seen: dict[Any, set[frozenset[str]]]) -> tuple[str, str
     """(state, detail) of one function."""
     if not dispatches(function):
         return "outside", ""
+    if function in REWRITES:
+        return "in place", ""
+    if function in CALLBACKS:
+        return "composite", "what the function that it gets is made of"
     table = UFUNCS if isinstance(function, np.ufunc) else FUNCTIONS
     implementation = table.get(function)
     if implementation is None:
@@ -132,6 +138,8 @@ _LEGEND = """\
 - **rule**: an operation of its own, with a local Jacobian
 - **composite**: written with others; the derivative follows from theirs
 - **values only**: works on traced arrays, but its result has derivative zero wherever it has one
+- **in place**: writes to a traced array, as [assignment](assignment.md) does
+- **implemented**: works on traced arrays; no case of the op table has it
 - **no rule**: a traced array raises `NoRuleError`, which shows how to add a rule
 - **outside**: NumPy does not hand the call over (creation from plain data, files, settings); a
   traced array raises `TracingError` where its gradient would be lost"""
