@@ -29,6 +29,16 @@ def test_the_docs_list_exactly_the_public_names():
     assert len(listed) == len(set(listed))
 
 
+def test_tab_offers_what_is_public():
+    """It had `LOADERS`, `importlib` and every file inside of the package, too."""
+    offered = {name for name in dir(tw) if not name.startswith("_")}
+    assert set(NAMES) <= offered
+    pages = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "docs").glob("*.md"))
+    for name in offered - set(NAMES):
+        assert inspect.ismodule(getattr(tw, name)), name
+        assert re.search(rf"\b(?:thalweg|tw)\.{name}\b", pages), name
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_public_names_have_a_docstring(name):
     thing = getattr(tw, name)

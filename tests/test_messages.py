@@ -108,6 +108,16 @@ ENTRIES = {
     "trace of a result": (lambda: tw.trace(np.sum(X)), TypeError, r"trace\(f, x\)"),
     "audit of a result": (lambda: tw.audit(np.sum(X), X), TypeError, r"audit\(f, x\)"),
     "check of a result": (lambda: tw.check_grads(np.sum(X), (X,)), TypeError, r"check_grads\(f,"),
+    "a limit that is text": (
+        lambda: setattr(tw.config, "dense_limit", "2 GB"),
+        ValueError,
+        "number of bytes",
+    ),
+    "a mode that there is not": (
+        lambda: setattr(tw.config, "compile", "later"),
+        ValueError,
+        '"now" or "background"',
+    ),
     "a cotangent that is text": (
         lambda: tw.vjp(np.sin, 1.0)[1]("a"),
         DtypeError,

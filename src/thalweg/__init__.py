@@ -126,4 +126,6 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LAZY, *_LAZY_MODULES})
+    """What Tab offers and misspellings are compared with: public names, not the parts inside."""
+    own = (name for name in globals() if name.startswith("__"))
+    return sorted({*__all__, *_LAZY_MODULES, "tree", *own} - {"report", "testing"})

@@ -6,7 +6,8 @@ import os
 from array import array
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from numbers import Real
+from typing import Any, Literal
 
 __all__ = ["Config", "Pool", "config"]
 
@@ -80,6 +81,13 @@ class Config:
     cache_bytes: int = 2**29
     compile: Literal["now", "background"] = "now"
     pool: Pool = field(default_factory=Pool)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in ("dense_limit", "cache_bytes") and not (isinstance(value, Real) and value >= 0):
+            raise ValueError(f"{name}={value!r}: it must be a number of bytes")
+        if name == "compile" and value not in ("now", "background"):
+            raise ValueError(f'compile={value!r}: it must be "now" or "background"')
+        object.__setattr__(self, name, value)
 
     @property
     def pool_bytes(self) -> int:
