@@ -55,6 +55,23 @@ def test_loops_functions_and_big_nodes(of_network):
     assert ("sigmoid", "gate", 4) in found
 
 
+def attention(params, x):
+    q, k, v = [x @ params[name] for name in "qkv"]
+    return np.tanh(q * k) * v
+
+
+def test_a_comprehension_is_part_of_its_function():
+    """The whole function was called listcomp where it began with one."""
+    trace = tw.trace(
+        lambda p, x: np.sum(attention(p, x) ** 2) + np.sum(attention(p, x)),
+        {name: np.ones((2, 2)) for name in "qkv"},
+        np.ones((3, 2)),
+    )
+    found = named(trace)
+    assert found.count(("attention", "function", 6)) == 2
+    assert not any("listcomp" in name for name, _, _ in found)
+
+
 def test_functions_that_call_functions():
     trace = tw.trace(nested, 0.3, 0.7)
     blocks = blocks_of(trace.record)

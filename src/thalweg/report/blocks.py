@@ -8,7 +8,7 @@ is again a graph without cycles.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from types import CodeType
 from typing import NamedTuple
 
@@ -87,6 +87,7 @@ def _functions(gates: Sequence[TraceNode], record: Record) -> Iterator[Block]:
     """
     stack: list[_Frame] = []
     done: list[_Frame] = []
+    owners = _owners({node.node.origin[0] for node in gates if node.node.origin is not None})
 
     def leave(depth: int) -> None:
         while len(stack) > depth:
@@ -98,8 +99,9 @@ def _functions(gates: Sequence[TraceNode], record: Record) -> Iterator[Block]:
     for node in gates:
         assert node.node.origin is not None
         code, at = node.node.origin
-        if code.co_name.startswith("<") and code.co_name != "<lambda>" and stack:
-            code, at = stack[-1].code, stack[-1].at  # a comprehension is part of its function
+        if _is_part(code):  # a comprehension is part of its function
+            code = owners.get(code, stack[-1].code if stack else code)
+            at = next((frame.at for frame in reversed(stack) if frame.code is code), -1)
         top = _is_traced(code, record)
         depth = next(
             (k for k in reversed(range(len(stack))) if stack[k].code is code and stack[k].at <= at),
@@ -117,6 +119,22 @@ def _functions(gates: Sequence[TraceNode], record: Record) -> Iterator[Block]:
     for frame in done:
         if not _is_traced(frame.code, record) and len(frame.members) < len(gates):
             yield Block(frame.code.co_name.strip("<>"), "function", tuple(sorted(frame.members)))
+
+
+def _owners(codes: Iterable[CodeType]) -> dict[CodeType, CodeType]:
+    """Comprehensions → the functions that they stand in (before Python 3.12 each had code)."""
+    found = {}
+    for code in codes:
+        waiting = [] if _is_part(code) else [code]
+        while waiting:
+            parts = [x for x in waiting.pop().co_consts if type(x) is CodeType and _is_part(x)]
+            found.update(dict.fromkeys(parts, code))
+            waiting += parts
+    return found
+
+
+def _is_part(code: CodeType) -> bool:
+    return code.co_name in ("<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>")
 
 
 def _is_traced(code: CodeType, record: Record) -> bool:
@@ -153,7 +171,8 @@ def _loops(gates: Sequence[TraceNode], record: Record) -> Iterator[Block]:
 def _where(gates: Sequence[TraceNode], record: Record) -> str:
     """The function that they are in, or their lines in the function that was traced."""
     codes = {node.node.origin[0] for node in gates if node.node.origin is not None}
-    if len(codes) == 1 and not _is_traced(code := codes.pop(), record):
+    code = codes.pop() if len(codes) == 1 else None
+    if code is not None and not _is_traced(code, record) and not _is_part(code):
         return code.co_name.strip("<>")
     lines = [node.line for node in gates if node.line is not None]
     if not lines:
