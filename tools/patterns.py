@@ -89,7 +89,7 @@ def draw(path: Path, pyplot: Any) -> None:
         axis.set_xlabel(f"{J.kind}\n{m} × {n}, {J.nnz} entries", fontsize=9)
         axis.set_xticks([])
         axis.set_yticks([])
-    figure.tight_layout()
+    figure.tight_layout(h_pad=2.5)
     figure.savefig(path, dpi=90)
 
 
