@@ -83,7 +83,9 @@ class Config:
     pool: Pool = field(default_factory=Pool)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in ("dense_limit", "cache_bytes") and not (isinstance(value, Real) and value >= 0):
+        if name in ("dense_limit", "cache_bytes") and not (
+            isinstance(value, Real) and float(value) >= 0
+        ):
             raise ValueError(f"{name}={value!r}: it must be a number of bytes")
         if name == "compile" and value not in ("now", "background"):
             raise ValueError(f'compile={value!r}: it must be "now" or "background"')
