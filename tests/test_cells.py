@@ -66,6 +66,17 @@ def test_cells(kind):
     assert repr(pickle.loads(pickle.dumps(cell))) == repr(cell)
 
 
+@pytest.mark.parametrize("kind", [GRUCell, LSTMCell])
+def test_cells_start_with_a_rotation_a_gate(kind):
+    cell = kind.create(0, 100, 50)
+    for U, W in zip(
+        np.split(cell.U, kind.gates, axis=1), np.split(cell.W, kind.gates, axis=1), strict=True
+    ):
+        close(U.T @ U, np.eye(50), atol=1e-12)
+        assert abs(np.var(W) / (2 / 150) - 1) < 5 * np.sqrt(2 / W.size)
+    assert not cell.b.any()
+
+
 def test_the_state_of_an_lstm_is_a_pair():
     cell = LSTMCell.create(0, 3, 2)
     for state in (np.zeros((2, 2)), (np.zeros(2),)):  # the first would fall into its rows

@@ -45,6 +45,12 @@ def test_conv(stride):
     check_layer(same, IMAGES)
 
 
+def test_conv_starts_as_he():
+    layer = Conv2D.create(0, 20, 30, (3, 5))
+    assert abs(np.var(layer.W) / (2 / (3 * 5 * 20)) - 1) < 5 * np.sqrt(2 / layer.W.size)
+    assert not layer.b.any()
+
+
 def test_conv_same_against_scipy():
     W = RNG.normal(size=(3, 3, 1, 1))
     image = RNG.normal(size=(7, 6))

@@ -25,7 +25,7 @@ from thalweg.nn import (
     initialisers,
 )
 from thalweg.nn.losses import mse
-from thalweg.tree import tree_map
+from thalweg.tree import flatten, tree_map
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(5, 3))
@@ -193,6 +193,24 @@ def test_orthogonal(shape):
     close(small, np.eye(len(small)), atol=1e-14)
 
 
+def spread(weights, variance):
+    """Whether weights have this variance, as far as so many can tell (5 standard errors)."""
+    return abs(np.var(weights) / variance - 1) < 5 * np.sqrt(2 / weights.size)
+
+
+def test_layers_start_as_they_say():
+    for activation in (activations.relu, activations.gelu, np.tanh):
+        first, second, last = MLP.create(0, (100, 300, 200, 50), activation=activation).layers
+        he = activation is not np.tanh
+        assert spread(first.W, 2 / 100 if he else 2 / 400)
+        assert spread(second.W, 2 / 300 if he else 2 / 500)
+        assert spread(last.W, 2 / 250)  # outputs are no activations
+    assert spread(MLP.create(0, (100, 300, 50), init=initialisers.normal(3)).layers[1].W, 9)
+    assert spread(Affine.create(0, 100, 300).W, 2 / 400)
+    assert spread(Embedding.create(0, 100, 300).W, 1)
+    assert not Affine.create(0, 3, 4).b.any()
+
+
 def test_orthogonal_is_uniform_among_rotations():
     rng = np.random.default_rng(0)
     angles = []
@@ -304,6 +322,8 @@ def test_batch_norm():
         assert not slope.mean.any()
         assert not slope.variance.any()
         assert slope.scale.any()
+    through = tw.grad(lambda m: np.sum(m.advance(X)[1].mean + m.advance(X)[1].variance))(moved)
+    assert not any(leaf.any() for leaf in flatten(through)[0])  # no gradient goes through them
     for x in (X[0], X[:1]):
         with pytest.raises(ShapeError, match="two rows"):
             layer(x, train=True)
