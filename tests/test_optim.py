@@ -364,6 +364,25 @@ def test_what_was_computed_is_counted(minimise, monkeypatch):
 
 
 @pytest.mark.parametrize("minimise", [optim.minimize_lbfgs, optim.minimize_newton])
+@pytest.mark.parametrize("begin", [0.9, 0.5, 0.2, 5.0])
+def test_steps_beyond_where_the_loss_is_defined_are_taken_back(minimise, begin):
+    """10 w − log w is nan below 0; from 0.9 the first step goes there."""
+    found = minimise(lambda w: np.sum(10 * w - np.log(w)), np.full(2, begin), tolerance=1e-7)
+    assert found.converged
+    np.testing.assert_allclose(found.params, 0.1, rtol=1e-8)
+    assert found.value == pytest.approx(2 * (1 + math.log(10)), rel=1e-14)
+
+
+def test_a_search_in_vain_has_the_value_of_its_parameters():
+    def cliff(w):  # downhill everywhere, and nothing beyond where it begins
+        return np.sum(-w + 0 * np.sqrt(1 - w))
+
+    found = optim.minimize_lbfgs(cliff, np.full(2, 0.999999))
+    assert not found.converged
+    assert found.value == cliff(found.params)
+
+
+@pytest.mark.parametrize("minimise", [optim.minimize_lbfgs, optim.minimize_newton])
 def test_minimising_nothing(minimise):
     found = minimise(lambda params: 7.0, {})
     assert (found.params, found.value, found.converged) == ({}, 7.0, True)

@@ -64,7 +64,7 @@ class _Flat:
         self._curve = compile(lambda p, t, *args: hvp(lambda inner: loss(inner, *args), (p,), (t,)))
         self.evaluations = self.products = 0
         self.start = self.join(unflatten(structure, leaves))
-        self._first: tuple[float, np.ndarray] | None = None
+        self._last: tuple[np.ndarray, float, np.ndarray] | None = None
 
     def join(self, tree: Any) -> np.ndarray:
         """A tree as a vector."""
@@ -81,12 +81,20 @@ class _Flat:
         return unflatten(self._structure, shaped)
 
     def slope(self, x: np.ndarray) -> tuple[float, np.ndarray]:
-        """Value and gradient; where it begins, they are computed once."""
-        if self._first is not None and np.array_equal(x, self.start):
-            return self._first
+        """Value and gradient; those of the last place are known."""
+        if self._last is not None and np.array_equal(x, self._last[0]):
+            return self._last[1:]
         self.evaluations += 1
-        value, gradient = self._slope(self.split(x), *self._args)
-        return float(value), self._without_buffers(gradient)
+        value, tree = self._slope(self.split(x), *self._args)
+        value, gradient = float(value), self._without_buffers(tree)
+        if np.isfinite(value) and np.all(np.isfinite(gradient)):
+            self._last = np.array(x), value, gradient
+        elif self._last is not None:
+            # Beyond where the loss is defined: a value above and a slope back shorten the step,
+            # where nan would end the search.
+            before, value, gradient = self._last
+            return value + (abs(gradient @ (x - before)) or 1.0), -gradient
+        return value, gradient
 
     def curve(self, x: np.ndarray, t: np.ndarray) -> np.ndarray:
         """The Hessian at x times t."""
@@ -103,7 +111,7 @@ class _Flat:
         self, method: str, tolerance: float, *, hessp: Any = None, **options: Any
     ) -> Minimum:
         """Run SciPy's `method`, and look at what came out."""
-        value, gradient = self._first = self.slope(self.start)
+        value, gradient = self.slope(self.start)
         if not (np.isfinite(value) and np.all(np.isfinite(gradient))):
             raise DataError(
                 f"the loss is {value} at the start, its gradient "
@@ -112,14 +120,17 @@ class _Flat:
             )
         if not self.start.size:
             return Minimum(self.split(self.start), value, 0.0, True, 0, 1, 0, "no parameters")
-        with np.errstate(over="ignore", invalid="ignore"):  # a step that is too long is taken back
+        # A step that is too long is taken back.
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
             found = scipy.optimize.minimize(
                 self.slope, self.start, jac=True, hessp=hessp, method=method, options=options
             )
-        largest = float(np.max(np.abs(found.jac), initial=0.0))
+        # After a search in vain SciPy has the value of its last attempt, not of found.x.
+        value, gradient = self.slope(found.x)
+        largest = float(np.max(np.abs(gradient), initial=0.0))
         return Minimum(
             params=self.split(found.x),
-            value=float(found.fun),
+            value=value,
             gradient_norm=largest,
             converged=largest <= tolerance,
             iterations=int(found.nit),
