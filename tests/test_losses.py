@@ -60,6 +60,9 @@ def test_values():
     ]
     close(losses.hinge(LOGITS, INDICES, reduction="none"), np.sum(others, axis=1))
     close(losses.hinge(LOGITS, INDICES, kind="crammer-singer"), np.mean(np.max(others, axis=1)))
+    right = LOGITS[n, INDICES]
+    wide = np.sum(np.maximum(0, 7 + LOGITS - right[:, None]), axis=1) - 7
+    close(losses.hinge(LOGITS, INDICES, margin=7.0, reduction="none"), wide)
     close(losses.mse(Z, T), np.mean((Z - T) ** 2))
     close(losses.mae(Z, T, reduction="sum"), np.sum(np.abs(Z - T)))
     close(losses.huber(Z, T, delta=0.7), np.mean(scipy.special.huber(0.7, Z - T)))
@@ -239,6 +242,9 @@ def test_penalties():
     assert regularise.l1(params, 0.5) == 1.5
     assert regularise.elastic_net(params, 2.0, 0.25) == pytest.approx(0.5 * 3 + 1.5 * 2.5)
     assert regularise.l1(params, 1.0, lambda path, leaf: path == "b") == 5.0
+    assert regularise.elastic_net(params, 2.0, 0.25, lambda path, leaf: path == "b") == 21.25
+    norm = tw.nn.BatchNorm(*np.array([[2.0], [3.0], [50.0], [70.0]]))
+    assert regularise.l2(norm, 2.0, lambda path, leaf: True) == 4 + 9
     slope = tw.grad(lambda p: regularise.l2(p, 0.3))(params)
     np.testing.assert_allclose(slope["W"], 0.3 * params["W"])
     np.testing.assert_array_equal(slope["b"], [0])

@@ -336,6 +336,12 @@ def test_gradients_of_buffers_do_not_count_in_the_norm():
     np.testing.assert_allclose(moved.shift, [0, -0.8])
 
 
+def test_entries_are_clipped_before_the_norm():
+    opt = optim.Clipped(optim.SGD(1.0), norm=1.0, value=1.0)
+    moved = opt.update(opt.init(np.zeros(2)), np.array([30.0, 0.5]), np.zeros(2))[1]
+    np.testing.assert_allclose(moved, -np.array([1.0, 0.5]) / math.hypot(1.0, 0.5))
+
+
 def test_clipping_of_what_is_not_float():
     (by_norm,) = optim.clip_by_global_norm([np.array([3, 4])], 1.0)
     np.testing.assert_allclose(by_norm, [0.6, 0.8])
@@ -380,6 +386,25 @@ def test_a_search_in_vain_has_the_value_of_its_parameters():
     found = optim.minimize_lbfgs(cliff, np.full(2, 0.999999))
     assert not found.converged
     assert found.value == cliff(found.params)
+
+
+@dataclass(frozen=True)
+class Shifted:
+    w: Any
+    shift: Any = tw.tree.buffer()
+
+
+@pytest.mark.parametrize("minimise", [optim.minimize_lbfgs, optim.minimize_newton])
+def test_minimising_leaves_buffers_as_they_are(minimise):
+    def cost(model):
+        return np.sum(np.cosh(model.w - model.shift))
+
+    found = minimise(cost, Shifted(np.zeros(2), np.array([1.0, -2.0])))
+    assert found.converged
+    np.testing.assert_allclose(found.params.w, [1, -2])
+    np.testing.assert_array_equal(found.params.shift, [1, -2])
+    early = minimise(cost, Shifted(np.zeros(2), np.array([1.0, -2.0])), max_iterations=1)
+    assert (early.converged, early.iterations) == (False, 1)
 
 
 @pytest.mark.parametrize("minimise", [optim.minimize_lbfgs, optim.minimize_newton])

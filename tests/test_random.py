@@ -77,6 +77,9 @@ def test_keys_are_unrelated():
     assert np.max(np.abs(related)) < 5 / np.sqrt(2000)
     np.testing.assert_array_equal(random.key([1, 2]), random.key((1, 2)))
     assert np.any(random.key(1) != random.key(2))
+    # Keys are other bits than those that the key's own numbers are made of.
+    as_numbers = (random.split(KEY, 50) >> np.uint64(11)).ravel() * 2.0**-53
+    assert not np.isin(as_numbers, random.uniform(KEY, 200)).any()
 
 
 def test_derivatives_go_to_the_parameters_alone():
