@@ -151,6 +151,29 @@ def test_an_answer_that_is_a_result_too(compiling):
     assert min(record.calls for record in compiled.records) >= 1
 
 
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1, 1)])
+def test_an_array_of_one_entry_answers_too(shape, compiling):
+    def f(x, i):
+        y = x * 2 if x > 0 else x * 3
+        return (y + 1 if i == 2 else y), np.arange(3.0)[np.asarray(i)] if np.all(i < 3) else y
+
+    compiled = compiling(f)
+    for value, i in ((1, 0), (1, 1), (-1, 1), (-2, 2), (1, 2), (-1, 5), (2, 1)):
+        x, place = np.full(shape, float(value)), np.full(shape, i)
+        for got, want in zip(compiled(x, place), f(x, place), strict=True):
+            np.testing.assert_array_equal(got, want)
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1), (2,)])
+def test_an_index_out_of_bounds_is_an_error(shape, compiling):
+    compiled = compiling(lambda x, i: x[i])
+    for i in (0, 2, -3):
+        np.testing.assert_array_equal(compiled(np.arange(3.0), np.full(shape, i)), i % 3)
+    for i in (3, -4, 10**12):
+        with pytest.raises(IndexError):
+            compiled(np.arange(3.0), np.full(shape, i))
+
+
 def test_nan_answers_are_their_own_branch(compiling):
     compiled = compiling(lambda x: x * 2 if x[0] > 0 else -x)
     for x in (np.ones(2), np.full(2, np.nan), -np.ones(2), np.ones(2)):

@@ -168,7 +168,7 @@ def make_plan(
                 made[t] = task.position
     # Nor before the last NumPy step, which may fail.
     steps = [task.position for task in tasks if task.opaque]
-    checked = max([*steps, *(made[c] for c in conditions if c in made)], default=-1)
+    checked = max([*steps, *(made[c] for c in conditions)], default=-1)
     places: dict[Tensor, Place] = {}
     for t in first:
         if t.op == "input":

@@ -15,6 +15,7 @@ from thalweg.execute.executor import GuardChanged, KernelReport, NumPyStep, Repo
 from thalweg.execute.native import gemm, jit, threads
 from thalweg.execute.native.access import locate, through
 from thalweg.execute.native.assembly import Segment, assemble
+from thalweg.execute.native.builder import Builder
 from thalweg.execute.native.call import as_leaf
 from thalweg.execute.native.fuse import Loop, Stage, fuse
 from thalweg.execute.native.ir import NoLowering, Tensor, dtype_of
@@ -52,8 +53,9 @@ class Program:
         self._inplace = dict(inplace)
         b = lowered.builder
         self._outputs = list(lowered.outputs)
-        self._guards = [(guard, t) for guard, t in lowered.guards if t.op != "const"]
-        conditions = [t for _, t in self._guards] + [t for t in b.checks if t.op != "const"]
+        self._guards = [(guard, _stored(b, t)) for guard, t in lowered.guards if t.op != "const"]
+        checks = [_stored(b, t) for t in b.checks if t.op != "const"]
+        conditions = [*(t for _, t in self._guards), *checks]
         codes = {t: k + 1 for k, t in enumerate(dict.fromkeys(conditions))}
         #: Number of an output tensor → its place among the outputs of the graph.
         self._numbers: list[int] = []
@@ -311,6 +313,11 @@ class Program:
             "an index is out of bounds in a compiled function; called without compile, NumPy "
             "names it"
         )
+
+
+def _stored(b: Builder, condition: Tensor) -> Tensor:
+    """A condition that a stage stores: of an array of one entry it is a view, which none does."""
+    return b.copy(condition) if condition.op == "view" else condition
 
 
 def _owned(result: Any, t: Tensor) -> np.ndarray[Any, Any]:
