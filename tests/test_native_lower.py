@@ -354,6 +354,23 @@ def test_a_guard_that_was_nan_wants_nan():
         assert evaluate([condition], [np.array([first, 1.0])]) == [expected]
 
 
+@pytest.mark.parametrize("shape", [(3, 0), (3, 2, 0), (2, 0, 3), (0, 3)])
+def test_a_result_without_entries_writes_nothing(shape):
+    """A broadcast keeps the axes apart: the inner loop has no turns, and must not do one."""
+    around = np.full((8, *shape[1:-1], 64), 7.0)
+    inside = around[tuple(slice(n) for n in shape)]
+    weights = np.full((*shape[:-1], 1) if shape[-1] == 0 else shape[-1:], 2.0)
+    product = tw.compile(lambda x, y: x * y, inplace=0)
+    assert product(inside, weights).shape == shape
+    assert (around == 7.0).all()
+
+
+def test_complex_numbers_are_rounded():
+    z = np.array([1.6 + 0.4j, -2.3 + 1.7j])
+    for f in (np.round, lambda z: np.round(z, 1), lambda z: np.around(z, -1)):
+        np.testing.assert_array_equal(tw.compile(f)(z), f(z))
+
+
 def test_a_guard_on_complex_numbers_is_numpys():
     lowered = lower(record(lambda z: z * complex(tw.detach(z[0])), (np.array([1j, 2.0]),)))
     assert "guard" in [step.name for step in lowered.steps]

@@ -130,6 +130,8 @@ def lower_clip(b: Any, out: Any, x: Any, low: Any, high: Any) -> Any:
 
 def lower_round(b: Any, out: Any, x: Any, decimals: int) -> Any:
     """rint of x · 10^decimals, taken back."""
+    if out.dtype.kind == "c":
+        b.refuse("rounding of complex numbers")
     if x.kind[0] != "f":
         return x if decimals >= 0 and x.kind != "i1" else b.refuse("integers rounded to tens")
     if decimals == 0:

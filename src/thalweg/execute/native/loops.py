@@ -154,7 +154,9 @@ class _Nest:
     # ---- the nest ------------------------------------------------------------------------------
 
     def run(self) -> None:
-        """Emit the whole nest."""
+        """Emit the whole nest. Of no turns it is nothing: every loop does at least one."""
+        if 0 in self.extents:
+            return
         patterns = {access.strides for access in self.uses.values()}
         patterns |= {strides for strides, _ in self.places.values()} | set(self.kept.values())
         self.patterns = sorted(patterns)
