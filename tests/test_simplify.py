@@ -145,6 +145,26 @@ def test_a_mask_of_another_dtype_is_no_mask():
     check_exact(record(f, narrow, wide), [narrow, wide], [-narrow, wide])
 
 
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: x / np.full((3, 1), -1),
+        lambda x: x / np.full((1, 1), 2.0),
+        lambda x: (-x) * np.full((1, 1), 3.0),
+        lambda x: np.full((2, 1), 3.0) * (-x),
+        lambda x: x * np.ones((2, 1)),
+        lambda x: x * np.full((2, 1), -1.0),
+        lambda x: -(x * np.full((2, 1), 3.0)),
+        lambda x: (-x) + np.full((1, 1), -0.0),
+    ],
+)
+@pytest.mark.parametrize("x", [np.float64(1.7), np.array([1.5, -0.0])])
+def test_a_constant_that_stretches_what_it_meets_does_so_still(f, x):
+    graph = check_exact(record(f, x), [x])
+    assert graph.outputs[0].shape == np.shape(f(x))
+    np.testing.assert_array_equal(tw.compile(f)(x), f(x))
+
+
 def test_integers():
     x = np.array([-128, -1, 0, 1, 127], np.int8)
 

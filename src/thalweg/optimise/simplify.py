@@ -149,7 +149,8 @@ def _multiply(node: Node) -> Any:
         whole = type(x) is Node and x.dtype == node.dtype and x.shape == node.shape
         if c == -1 and whole and node.dtype.kind != "u":
             return _made(node, NEGATIVE, x)
-        if is_gate(x, "negative") and x.dtype == node.dtype and _negates(c, node):
+        stretched = np.shape(_value(x)) != node.shape
+        if is_gate(x, "negative") and not stretched and x.dtype == node.dtype and _negates(c, node):
             return _made(node, MULTIPLY, x.operands[0], -c)
     x, y = node.operands
     if is_gate(x, "negative") and is_gate(y, "negative") and _same_kind(node, x, y):
@@ -170,6 +171,8 @@ def _divide(node: Node) -> Any:
     if not math.isfinite(c) or math.frexp(abs(c))[0] != 0.5:
         return None
     if not float(limits.tiny) <= 1 / abs(c) <= float(limits.max):
+        return None
+    if np.shape(_value(x)) != node.shape:  # the constant stretches it
         return None
     weak = type(y) in (int, float)
     return _made(node, MULTIPLY, x, 1 / c if weak else node.dtype.type(1 / c))
