@@ -221,6 +221,15 @@ def test_it_stops_at_the_step_and_keeps_what_was_before(size, f, rule, what):
     assert np.all(start.w == 1)
 
 
+def test_rows_of_the_data_that_are_not_finite_are_named():
+    """The place within a shuffled batch says nothing about the data."""
+    x = X.copy()
+    x[[3, 50], 1] = np.nan
+    with pytest.raises(tw.errors.NonFiniteError) as caught:
+        fit(np.zeros(4), lambda w, x, y: np.mean((x @ w - y) ** 2), (x, Y))
+    assert "data[0] is not finite in 2 of 70 rows: 3, 50" in str(caught.value)
+
+
 # ---- buffers -----------------------------------------------------------------------------------
 
 

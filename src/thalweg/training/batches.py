@@ -68,6 +68,19 @@ class Source:
         """The number of rows, where it is known."""
         return None if self._arrays is None else len(self._arrays[0])
 
+    def not_finite(self) -> list[str]:
+        """Which rows of the arrays have NaN or infinities, in words."""
+        told = []
+        for i, array in enumerate(self._arrays or ()):
+            fine = np.isfinite(array) if array.dtype.kind in "fc" else np.ones(1, bool)
+            rows = np.flatnonzero(~fine.reshape(len(fine), -1).all(axis=1))
+            if rows.size:
+                shown = ", ".join(map(str, rows[:5])) + (", …" if rows.size > 5 else "")
+                told.append(
+                    f"{self.what}[{i}] is not finite in {rows.size} of {len(array)} rows: {shown}"
+                )
+        return told
+
     @property
     def arrays(self) -> int | None:
         """Arrays of a batch, where that is known beforehand."""

@@ -401,10 +401,13 @@ class _Run:
             what = "a gradient"
         else:
             what = "what the optimiser makes of the gradient (a parameter or a moment overflows)"
+        told = [str(found)] if found is not None else []
+        if found is not None and found.phase == "input":
+            told += self._source.not_finite()  # a batch's rows have another order
         error = NonFiniteError(
             f"{what} is not finite in epoch {self.result.epochs + 1}, batch {self._batch + 1} "
             f"(step {self.result.steps + 1}); the model is as it was before that step, in this "
-            f"error's `result`.\n{found or ''}"
+            "error's `result`.\n" + "\n".join(told)
         )
         error.result = self.result
         return error
