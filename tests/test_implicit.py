@@ -355,7 +355,15 @@ def test_what_is_closed_over_is_refused():
     def by_solver(a):
         return tw.implicit(lambda b: a * b, lambda x, b: x - b)(a)
 
-    for f, who in ((by_residual, "residual"), (by_solver, "solver")):
+    def by_residual_alone(a):
+        """No argument is traced: the gradient was 0, without a word."""
+        return tw.implicit(lambda b: np.sqrt(b), lambda x, b: x**2 - a * b)(2.0)
+
+    def by_solver_alone(a):
+        return tw.implicit(lambda b: np.sqrt(a * b), lambda x, b: x**2 - b)(2.0)
+
+    residuals, solvers = (by_residual, by_residual_alone), (by_solver, by_solver_alone)
+    for f, who in [(f, "residual") for f in residuals] + [(f, "solver") for f in solvers]:
         with pytest.raises(tw.errors.TracingError, match=f"the {who} use[sd] a traced array"):
             tw.grad(f)(1.0)
 

@@ -24,7 +24,7 @@ from thalweg.array import Array, unwrap, wrap
 from thalweg.errors import ConvergenceError, DtypeError, ShapeError, TracingError, TreeError
 from thalweg.graph.kinds import Custom, Kind, Zero
 from thalweg.graph.primitive import Labels, Primitive, register
-from thalweg.guards import Recording
+from thalweg.guards import Recording, depth
 from thalweg.tree import Structure, flatten, unflatten
 
 __all__ = ["implicit"]
@@ -104,7 +104,11 @@ def implicit(
         leaves, structure = flatten(args)
         traced = [leaf for leaf in leaves if type(leaf) is Array]
         if not traced:
-            return solver(*args)
+            found = solver(*args)
+            if depth() > 0:  # what is closed over may be traced where no argument is
+                _refuse_arrays(found, _OF_SOLVER)
+                _refuse_arrays(residual(found, *args), _OF_RESIDUAL)
+            return found
         problem = _Problem(solver, residual, linear, tolerance, leaves, structure)
         varying = [x for x in traced if x.dtype.kind in "fc"]
         others = [x for x in traced if x.dtype.kind not in "fc"]
@@ -114,6 +118,21 @@ def implicit(
         return problem.unknowns.unpack(x)
 
     return solved
+
+
+_OF_SOLVER = (
+    "implicit: the solver used a traced array that is not among its arguments; pass it as an "
+    "argument (of the residual too)"
+)
+_OF_RESIDUAL = (
+    "implicit: the residual uses a traced array that is not among its arguments, whose derivative "
+    "would be missed; pass it as an argument (of the solver too)"
+)
+
+
+def _refuse_arrays(tree: Any, message: str) -> None:
+    if any(type(leaf) is Array for leaf in flatten(tree)[0]):
+        raise TracingError(message)
 
 
 class _Form(NamedTuple):
@@ -201,11 +220,7 @@ class _Problem:
         """The solver's result as a vector."""
         with Recording(outside=True):
             leaves, structure = flatten(self.solver(*self.call(np.array(p), others)))
-        if any(type(x) is Array for x in leaves):
-            raise TracingError(
-                "implicit: the solver used a traced array that is not among its arguments; "
-                "pass it as an argument (of the residual too)"
-            )
+        _refuse_arrays(leaves, _OF_SOLVER)
         values = [np.asarray(x) for x in leaves]
         for value in values:
             if value.dtype.kind not in "fciub":
@@ -248,11 +263,7 @@ class _Problem:
     def check_residual(self, x: Any, operands: tuple[Any, ...]) -> None:
         """The residual's form is asked for at the call, where the user's line is."""
         p, *others = [getattr(o, "value", o) for o in operands]
-        if type(self.residual(x._node.value, p, others)) is Array:
-            raise TracingError(
-                "implicit: the residual uses a traced array that is not among its arguments, whose "
-                "derivative would be missed; pass it as an argument (of the solver too)"
-            )
+        _refuse_arrays(self.residual(x._node.value, p, others), _OF_RESIDUAL)
 
     def system(self, x: Any, p: Any, others: Sequence[Any]) -> Solve:
         """How systems with A = ∂r/∂x at x, p are solved; x is a solution, or an error says so."""
