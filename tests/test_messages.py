@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import scipy.linalg
+import scipy.optimize
 import scipy.sparse
 import scipy.spatial.distance
 import scipy.special
@@ -46,6 +47,22 @@ CUTS = {
     "scipy.special": (lambda x: scipy.special.logsumexp(x), "thalweg.scipy.special"),
     "scipy.linalg": (lambda x: scipy.linalg.expm(np.outer(x, x)), "thalweg.scipy.linalg"),
     "scipy.sparse": (lambda x: np.sum(scipy.sparse.eye_array(2) @ x), "toarray"),
+    "scipy.optimize": (
+        lambda x: scipy.optimize.minimize(lambda y: np.sum((y - x) ** 2), X).fun,
+        "implicit",
+    ),
+    "our own solver": (
+        lambda x: tw.scipy.minimize(lambda y: np.sum((y - x) ** 2), X).fun,
+        "inside thalweg.scipy",
+    ),
+    "minimising": (
+        lambda x: tw.optim.minimize_lbfgs(lambda y: np.sum((y - x) ** 2), X).value,
+        "implicit",
+    ),
+    "training": (
+        lambda x: tw.fit(X, lambda w, rows: np.sum((w - x) ** 2), X).history["loss"][-1],
+        "implicit",
+    ),
     "another library": (
         lambda x: scipy.spatial.distance.euclidean(x, X),
         "inside scipy.spatial.distance.euclidean",

@@ -6,6 +6,7 @@ import itertools
 import linecache
 import os
 import re
+import sys
 import sysconfig
 from types import FrameType
 
@@ -16,6 +17,9 @@ from thalweg.graph.node import Node, describe_origin, user_frame
 
 __all__ = ["cut_error"]
 
+#: Modules of ours that work in numbers, beside those that call SciPy.
+_SOLVERS = ("thalweg.optim.minimise", "thalweg.training.loop")
+_OWN = os.path.dirname(__file__) + os.sep
 _STANDARD = sysconfig.get_path("stdlib") + os.sep
 _INSTALLED = re.compile(r"[\\/](?:site|dist)-packages[\\/]")
 #: What `thalweg.scipy.special` has for a function of `math`, under its own name.
@@ -27,6 +31,7 @@ def cut_error(wanted: str, node: Node) -> TracingError:
     """The error for `wanted` (``float(x)``), asked of an active node by the code now running."""
     inner = user_frame(2)
     frame, library = _leave_libraries(inner)
+    library = library or _own_solver(frame)
     source = _source(frame)
     place = f"{frame.f_code.co_filename}:{frame.f_lineno}"
     lines = [
@@ -59,13 +64,24 @@ def _leave_libraries(frame: FrameType) -> tuple[FrameType, str]:
     outer: FrameType | None = frame
     while outer is not None:
         filename = outer.f_code.co_filename
-        if not filename.startswith(_STANDARD) and not _INSTALLED.search(filename):
+        if not filename.startswith((_STANDARD, _OWN)) and not _INSTALLED.search(filename):
             return outer, called
         module = outer.f_globals.get("__name__", "")
         name = outer.f_code.co_qualname
         called = _public(module) if "<" in name else f"{_public(module)}.{name}"
         outer = outer.f_back
     return inner, ""
+
+
+def _own_solver(user: FrameType) -> str:
+    """Which of ours asked, called from the frame of the user's ("": none)."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame is not user:
+        module = frame.f_globals.get("__name__", "")
+        if module in _SOLVERS:
+            return module.rpartition(".")[0]
+        frame = frame.f_back
+    return ""
 
 
 def _public(module: str) -> str:
@@ -120,6 +136,12 @@ def _library_advice(library: str) -> str:
         return (
             "Sparse matrices cannot hold traced values: M.toarray() @ x, or make the product a "
             "gate of its own with thalweg.primitive"
+        )
+    if library.startswith(("scipy.optimize", "scipy.integrate", "thalweg.")):
+        return (
+            "A solver works in numbers, what it depends on must be an argument, and the derivative "
+            "of what it finds is that of thalweg.implicit(solver, residual); an integrator that "
+            "is a loop of steps in NumPy needs nothing"
         )
     if library.startswith("pandas"):
         return "pandas objects cannot hold traced values: take their arrays, series.to_numpy() * x"
