@@ -151,7 +151,25 @@ def _library_advice(library: str) -> str:
     )
 
 
+#: What stands in the line, and what to write instead.
+_WRITTEN = {
+    r"\b(?:np|numpy)\.full\(": "It takes traced numbers with like: np.full(shape, x, like=x)",
+    r"\b(?:np|numpy)\.[cr]_\[": (
+        "Instead of np.r_ and np.c_: np.concatenate([x, y]), np.stack([x, y], axis=1)"
+    ),
+    r"\b(?:np|numpy)\.(?:float|complex)(?:16|32|64|128)\(": (
+        "Use x itself, or x.astype(np.float64)"
+    ),
+    r"\.(?:normal|uniform)\(": (
+        "Draw standard numbers and transform them: loc + scale * rng.normal(size=n)"
+    ),
+}
+
+
 def _conversion_advice(source: str, node: Node) -> str:
+    for pattern, advice in _WRITTEN.items():
+        if re.search(pattern, source):
+            return advice
     if re.search(r"\b(?:np|numpy)\.vectorize\b", source):
         return "np.vectorize is a Python loop over floats: write the function with NumPy's"
     if re.search(r"\b(?:array|asarray)\(\s*[\[(]", source):
