@@ -238,6 +238,21 @@ HOSTILE = [
 ]
 
 
+def test_leaves_of_a_tree_can_be_told_apart(browser):
+    """Their names begin alike, and were cut at the end."""
+    model = {"network": {"layers": [{"weights": np.ones((2, 2)), "bias": np.ones(2)}] * 2}}
+
+    def loss(model, x):
+        for layer in model["network"]["layers"]:
+            x = np.tanh(x @ layer["weights"] + layer["bias"])
+        return np.sum(x)
+
+    browser.open(tw.trace(loss, model, np.ones((3, 2))))
+    for place in ("#panel tr td.text button", "#graph .card.input text.label"):
+        names = browser.texts(place)
+        assert len(set(names)) == len(names) == 5, place
+
+
 def test_hostile_names_are_text(browser):
     def hostile(params):
         return sum(params.values())

@@ -1,7 +1,7 @@
 /** Cards and wires: the value above, the gradient below, the local gradient over the wire. */
 
 import { bodyOf, portOf } from "./data.js";
-import { brief, briefIn, cut, isFaulty, shapeOf, shapeText } from "./format.js";
+import { brief, briefIn, cut, isFaulty, nameIn, shapeOf, shapeText } from "./format.js";
 import { kernelTag } from "./kernels.js";
 import { svg } from "./math.js";
 import { signsOf } from "./trouble.js";
@@ -21,7 +21,7 @@ export function drawCard(graph, node, shown, heat = null) {
   const middle = body.x + body.width / 2;
   const shape = shapeText(shapeOf(node.value));
   const room = Math.floor((body.width - 10) / 7);
-  const label = `${cut(node.label, Math.max(room - (shape ? shape.length + 1 : 0), 4))}${shape ? ` ${shape}` : ""}`;
+  const label = `${nameIn(node, Math.max(room - (shape ? shape.length + 1 : 0), 4))}${shape ? ` ${shape}` : ""}`;
   const centre = body.y + body.height / 2;
   const classes = ["card", node.block && "group", node.input && "input", node.output && "output",
     isFaulty(node.value) && shown.value && "nonfinite",

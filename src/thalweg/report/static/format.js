@@ -141,6 +141,19 @@ export function cut(text, columns) {
   return kept;
 }
 
+/**
+ * The name of a node in at most so many columns. Of an input that is long the end, where the leaves
+ * of a tree differ, with ['name'] as .name.
+ */
+export function nameIn(node, columns) {
+  const whole = [...node.label];
+  if (!node.input || whole.length <= columns || whole.some((c) => isWide(c.codePointAt(0)))) {
+    return cut(node.label, columns);
+  }
+  const short = [...node.label.replace(/\['([^']+)'\]/g, ".$1")];
+  return short.length <= columns ? short.join("") : `…${short.slice(1 - columns).join("")}`;
+}
+
 /** Whether there is a NaN or an infinity in it. */
 export function isFaulty(value) {
   if (value === null || value === undefined) return false;

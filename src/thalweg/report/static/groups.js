@@ -1,15 +1,25 @@
 /** The panel's parts about groups: the one that is chosen, those around a node, all of them. */
 
 import { around } from "./blocks.js";
-import { brief } from "./format.js";
+import { brief, nameIn } from "./format.js";
 import { html } from "./math.js";
 import { picture } from "./pictures.js";
 
 /** Groups and members that are listed. */
 const LISTED = 40;
 
+/** Columns of a table's cell with names. */
+const CELL = 13;
+
 export function nodeLink(node) {
   return html("button", { class: "link", "data-go": node.id, title: node.label }, node.label);
+}
+
+/** The same in a table, where the end of an input's name says which leaf of a tree it is. */
+export function nodeCell(node) {
+  const link = nodeLink(node);
+  if (node.input) link.textContent = nameIn(node, CELL);
+  return html("td", { class: "text" }, link);
 }
 
 export function heading(text) {

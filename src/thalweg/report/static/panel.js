@@ -2,7 +2,7 @@
 
 import { TERMS, backward, forward, legend, remark, symbol } from "./equations.js";
 import { brief, isArray } from "./format.js";
-import { blockLines, blockTree, heading, later, nodeLink } from "./groups.js";
+import { blockLines, blockTree, heading, later, nodeCell, nodeLink } from "./groups.js";
 import { kernelLines, kernelParts } from "./kernels.js";
 import { equation, html } from "./math.js";
 import { runsTable, trendParts } from "./series.js";
@@ -127,7 +127,7 @@ function operandTable(graph, node, shown) {
     }
     const source = graph.nodes[operand.node];
     const none = operand.kind === null;
-    return html("tr", {}, html("td", { class: "text" }, nodeLink(source)),
+    return html("tr", {}, nodeCell(source),
       html("td", { class: "value" }, `▸ ${brief(source.value)}`),
       html("td", { class: "local" }, none ? "no derivative" : localText(operand)),
       none ? html("td") : gradientCell(operand.downstream, shown.gradient && operand.node !== shown.asked));
@@ -138,7 +138,7 @@ function consumerTable(graph, node, shown) {
   return listTable(["node", "its gradient", "local", "hands back ◂"], node.consumers.map((edge) => {
     const consumer = graph.nodes[edge.target];
     const none = edge.operand.kind === null;
-    return html("tr", {}, html("td", { class: "text" }, nodeLink(consumer)),
+    return html("tr", {}, nodeCell(consumer),
       none ? html("td") : gradientCell(consumer.upstream, shown.gradient),
       html("td", { class: "local" }, none ? "no derivative" : localText(edge.operand)),
       none ? html("td") : gradientCell(edge.operand.downstream, shown.gradient));
@@ -159,7 +159,7 @@ export function overviewPanel(graph, state, isShown) {
   if (graph.trouble) parts.push(html("p", {}, nodeLink(graph.nodes[graph.trouble.node])), ...troubleParts(graph));
   parts.push(heading("Inputs"), listTable(["input", "value ▸", ...(graph.kernels.length ? [] : ["gradient ◂"])], graph.inputs.map((id) => {
     const node = graph.nodes[id];
-    return html("tr", {}, html("td", { class: "text" }, nodeLink(node)),
+    return html("tr", {}, nodeCell(node),
       html("td", { class: "value" }, `▸ ${brief(node.value)}`),
       graph.kernels.length ? null : gradientCell(node.upstream, isShown(id).gradient));
   })));
