@@ -354,6 +354,30 @@ def test_zeros_of_branches_not_taken_stay_zeros():
     np.testing.assert_array_equal(J.T @ np.ones(2), [0.25, 0.0])
 
 
+def masked_root(x):
+    return np.where(x > 0, np.sqrt(x), 0.0)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize(
+    "f",
+    [lambda x: x**2, masked_root, lambda x: x[1:] * np.sin(x[:-1]), tw.grad(rosenbrock)],
+    ids=["diagonal", "mask", "two diagonals", "tridiagonal"],
+)
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+def test_the_pattern_at_nan_is_that_of_every_point(f, number, compiled):
+    """Each of n² entries was stored, where one number was NaN."""
+    x = np.linspace(0.1, 1.0, 12)
+    jacobian = tw.jacobian(tw.compile(f) if compiled else f, form="sparse")
+    usual = jacobian(x)
+    x[3] = number
+    with np.errstate(all="ignore"):
+        found, dense = jacobian(x), tw.jacobian(f)(x)
+    np.testing.assert_array_equal(found.indices, usual.indices)
+    np.testing.assert_array_equal(found.indptr, usual.indptr)
+    np.testing.assert_array_equal(found.toarray(), dense)
+
+
 def test_nan_is_where_it_belongs():
     x = np.array([1.0, np.nan, 2.0])
     found = tw.jacobian(lambda x: x**2, form="sparse")(x).toarray()

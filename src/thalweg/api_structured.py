@@ -17,7 +17,7 @@ from thalweg.graph.node import Node
 from thalweg.guards import depth
 from thalweg.jacobian.compressed import Memory
 from thalweg.jacobian.index_map import columns_of
-from thalweg.jacobian.layout import Layout, cut
+from thalweg.jacobian.layout import Layout, cut, layout_of
 from thalweg.jacobian.operator import Jacobian, Lazy, csr_of
 from thalweg.jacobian.terms import Factor, Term, UnstructuredError
 from thalweg.jacobian.ways import Found, Walk, blocks_of, entries_from
@@ -50,12 +50,12 @@ def _operators(
 ) -> dict[tuple[int, int], Jacobian]:
     """Each block as an operator: by its structure, else from a dense block, else a lazy product."""
     walk = _walk(traced, order)
-    found, dense, reason = _NOTHING, {}, ""
+    found, structured, dense, reason = _NOTHING, _NOTHING, {}, ""
     try:
         found = blocks_of(walk, memory, as_graph=False)
         if _has_nan(found):
             # Where 0 · inf arises, the dense form tells zeros that are structural from others.
-            found, reason = _NOTHING, "NaN on the way"
+            found, structured, reason = _NOTHING, found, "NaN on the way"
     except UnstructuredError as error:
         reason = str(error)
     if reason:
@@ -73,8 +73,10 @@ def _operators(
         }
         if (k, i) in dense:
             options["way"] = f"computed densely, row by row or column by column: {reason}"
-            parts = _of_dense(np.reshape(dense[k, i], shape), out.shape)
-            made[k, i] = Jacobian(parts, shape, dtype, **options)
+            block = np.reshape(dense[k, i], shape)
+            matrix = _laid_out(block, structured, (k, i), pattern == "local")
+            parts = _of_dense(block, out.shape) if matrix is None else []
+            made[k, i] = Jacobian(parts, shape, dtype, matrix=matrix, **options)
         elif (k, i) in found.terms:
             made[k, i] = Jacobian(own(found.terms[k, i]), shape, dtype, **options)
         elif (k, i) in found.entries:
@@ -119,6 +121,27 @@ def _has_nan(found: Found) -> bool:
         for term in parts:
             numbers += [np.asarray(term.scale), *(f.values for f in term.factors)]
     return any(bool(np.isnan(np.sum(x)) and np.any(np.isnan(x))) for x in numbers)
+
+
+def _laid_out(block: Any, structured: Found, which: tuple[int, int], local: bool) -> Any:
+    """The numbers of a dense block where the structure has entries; None where it has others.
+
+    So the pattern at a point with NaN is that of every other point.
+    """
+    if which in structured.entries:
+        layout, _ = structured.entries[which]
+    elif which in structured.terms:
+        try:
+            layout = layout_of(structured.terms[which], *block.shape)
+        except UnstructuredError:  # too many entries
+            return None
+    else:
+        return None
+    rows = np.repeat(np.arange(len(block)), np.diff(layout.indptr))
+    values = block[rows, layout.indices]
+    if np.count_nonzero(values) != np.count_nonzero(block):
+        return None
+    return csr_of(layout, values, block.shape, local)
 
 
 def _of_dense(block: Any, shape: tuple[int, ...]) -> list[Term]:
