@@ -15,6 +15,8 @@ import scipy.stats
 import thalweg as tw
 from thalweg import heads
 from thalweg.errors import ShapeError, TracingError, UserError
+from thalweg.heads._clusters import k_means
+from thalweg.heads.head import raw_of_scale, scale_of
 from thalweg.tree import tree_map
 
 RNG = np.random.default_rng(11)
@@ -208,6 +210,11 @@ def test_scales_keep_their_bounds():
     head = heads.MixtureDensity(2, min_scale=0.1, max_scale=3.0)
     raw = np.array([0.0, 0, 0, 0, -1e9, 1e9])
     close(head(raw).scale, [0.1, 3.0], 1e-8)
+    for bounds in ((0.0, np.inf), (0.1, np.inf), (0.1, 3.0)):
+        raw = np.linspace(-9, 9, 40)
+        scale = scale_of(raw, *bounds)
+        close(raw_of_scale(scale, *bounds), raw, 1e-9)
+        assert np.all(np.diff(scale) > 0)  # a bound is approached, so there is a gradient
 
 
 def test_start_is_the_mixture_of_the_clusters():
@@ -234,10 +241,42 @@ def test_start_with_ties_and_few_targets(y):
     assert np.all(p.scale > head.min_scale)
 
 
+def test_start_stays_within_the_bounds_of_the_scales():
+    y = np.array([-3.0, 0, 3, 1e6])  # the last one is a cluster by itself, without a spread
+    lone = heads.MixtureDensity(2, min_scale=1e-6)
+    close(np.min(lone(lone.start(y)).scale), 1e-3 * np.std(y), 1e-9)
+    narrow = heads.MixtureDensity(2, max_scale=0.5)
+    raw = narrow.start(y)
+    assert np.isfinite(raw).all()
+    assert 0.4 < narrow(raw).scale.max() < 0.5
+    gradient = tw.grad(lambda f: np.mean(narrow(f).nll(y)))(raw)
+    assert np.all(gradient[-2:] != 0)  # and can be left
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_clusters(seed):
+    """Rare ones far away are found (k-means++); at the end each row is with its nearest mean."""
+    rng = np.random.default_rng(seed)
+    sizes = [900, 40, 3, 1]
+    data = np.repeat(1000.0 * np.arange(4), sizes)[:, None] + rng.normal(size=(944, 2))
+    found = k_means(data, 4, rng)
+    truth = np.repeat(np.arange(4), sizes)
+    assert len(set(zip(found.tolist(), truth.tolist(), strict=True))) == 4
+    blob = rng.normal(size=(500, 2))
+    labels = k_means(blob, 5, rng, 1000)
+    means = np.stack([blob[labels == k].mean(axis=0) for k in range(5)])
+    distance = np.linalg.norm(blob[:, None] - means, axis=2)
+    assert np.array_equal(np.argmin(distance, axis=1), labels)
+
+
 def test_dead_components_are_flagged():
     p = heads.MixtureDistribution(np.array([[0.0, -20, 0], [0, -20, -20]]), LOC[:2], SCALE[:2])
     assert p.dead_components().tolist() == [False, True, False]
     assert heads.MixtureDistribution(LOGITS, LOC, SCALE).dead_components().sum() == 0
+    weights = np.array([[0.9985, 0.0015], [1 - 1e-9, 1e-9]])  # on average, not in every row
+    p = heads.MixtureDistribution(np.log(weights), LOC[:2, :2], SCALE[:2, :2])
+    assert p.dead_components().tolist() == [False, True]
+    assert p.dead_components(0.0005).tolist() == [False, False]
 
 
 @pytest.mark.parametrize(
