@@ -187,6 +187,17 @@ def test_quantiles_of_large_rates(rate):
         assert p.cdf(count - step)[0] < q < p.cdf(count + step)[0]
 
 
+@pytest.mark.parametrize("rate", [1e-3, 0.7, 17.0, 4567.0, 1e6])
+def test_counts_and_their_levels_agree(rate):
+    """The quantile at the probability of ≤ k is k, to the last digit."""
+    p = heads.PoissonDistribution(np.log(np.array([rate])))
+    for k in np.unique(np.floor(rate + math.sqrt(rate) * np.linspace(-4, 4, 41)).clip(0)):
+        level = p.cdf(k)[0]
+        if p.cdf(k - 1)[0] < level < 1:
+            assert p.quantile(level)[0] == k
+            assert p.quantile(np.nextafter(level, 1))[0] == k + 1
+
+
 def test_rates_that_cannot_be_drawn():
     with pytest.raises(UserError, match="rate above"):
         heads.PoissonDistribution(np.array([50.0])).sample(0)

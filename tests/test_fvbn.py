@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -167,6 +168,18 @@ def test_nade_in_blocks_is_nade_in_one():
     logits = np.sum(scipy.special.expit(a) * model.V, axis=2) + model.b
     np.testing.assert_allclose(model.conditionals(x).logits, logits, rtol=1e-12, atol=1e-14)
     tw.check_grads(lambda m: np.mean(m.nll(x)), (model,), order=1)
+
+
+def test_nade_does_not_keep_its_hidden_units():
+    """A batch's N · D · H numbers are never all there under grad."""
+    n, d, h = 100, 256, 64
+    model = NADE.create(0, d, h)
+    x = np.random.default_rng(0).integers(0, 2, size=(n, d)).astype(float)
+    tracemalloc.start()
+    tw.grad(lambda m: np.mean(m.nll(x)))(model)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < n * d * h * 8
 
 
 @pytest.mark.parametrize("create", [MADE.create, NADE.create], ids=["made", "nade"])

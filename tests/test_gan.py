@@ -63,6 +63,77 @@ def test_losses_where_nothing_can_be_told_apart(objective):
     assert gan.generator_loss(6, key=KEY) == pytest.approx(wanted[objective], abs=1e-12)
 
 
+def constant(objective, data, fake, penalty=0.0):
+    """Rows [1] are data and have one score, samples are [0] and have another."""
+    judge = Affine(np.array([[data - fake]]), np.array([fake]))
+    return GAN(Affine(np.zeros((1, 1)), np.zeros(1)), judge, 1, objective, penalty)
+
+
+@pytest.mark.parametrize(
+    ("objective", "judge", "made"),
+    [
+        ("non-saturating", np.log1p(np.exp(-0.7)) + np.log1p(np.exp(0.2)), np.log1p(np.exp(-0.2))),
+        ("least-squares", 0.5 * (0.7 - 1) ** 2 + 0.5 * 0.2**2, 0.5 * (0.2 - 1) ** 2),
+        ("wasserstein", 0.2 - 0.7, -0.2),
+    ],
+)
+def test_losses_of_given_scores(objective, judge, made):
+    gan = constant(objective, 0.7, 0.2)
+    assert gan.discriminator_loss(np.ones((5, 1)), key=KEY) == pytest.approx(judge, rel=1e-12)
+    assert gan.generator_loss(5, key=KEY) == pytest.approx(made, rel=1e-12)
+
+
+def test_the_penalty_is_asked_between_data_and_samples():
+    """D = x²/2 has the slope x; between data at 3 and samples at 1: E (x − 1)² = 4/3."""
+
+    def half_square(x):
+        return 0.5 * x * x
+
+    made = Affine(np.zeros((1, 1)), np.ones(1))
+    gan = GAN(made, tw.nn.Sequential([half_square]), 1, "wasserstein", 1.0)
+    free = dataclasses.replace(gan, penalty=0.0)
+    x = np.full((100_000, 1), 3.0)
+    found = gan.discriminator_loss(x, key=KEY) - free.discriminator_loss(x, key=KEY)
+    assert found == pytest.approx(4 / 3, abs=0.02)
+    r1 = dataclasses.replace(gan, objective="non-saturating")  # at the data: ½ 3²
+    free = dataclasses.replace(r1, penalty=0.0)
+    found = r1.discriminator_loss(x, key=KEY) - free.discriminator_loss(x, key=KEY)
+    assert found == pytest.approx(4.5, abs=1e-9)
+    # Noise is added to both: ½ E (x + noise)² is ½ more for data and samples.
+    gan = dataclasses.replace(gan, penalty=0.0)
+    assert gan.discriminator_loss(x, key=KEY, noise=1.0) == pytest.approx(1 - 5, abs=0.05)
+    assert gan.generator_loss(100_000, key=KEY, noise=1.0) == pytest.approx(-1, abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("objective", "rounds", "draws"),
+    [("non-saturating", None, 3), ("wasserstein", None, 15), ("wasserstein", 2, 6)],
+)
+def test_turns_are_counted_and_their_losses_averaged(objective, rounds, draws):
+    taken = []
+
+    def data(rng, n):
+        taken.append(n)
+        return np.ones((n, 1))
+
+    still = tw.optim.SGD(1e-12)
+    found = fit_gan(
+        constant(objective, 0.7, 0.2),
+        data,
+        steps=3,
+        batch_size=4,
+        discriminator_steps=rounds,
+        optimiser=still,
+        discriminator_optimiser=still,
+        every=2,
+    )
+    assert taken == [4] * draws
+    wanted = constant(objective, 0.7, 0.2).discriminator_loss(np.ones((4, 1)), key=KEY)
+    np.testing.assert_allclose(found.history["discriminator"], wanted, rtol=1e-9)
+    wanted = constant(objective, 0.7, 0.2).generator_loss(4, key=KEY)
+    np.testing.assert_allclose(found.history["generator"], wanted, rtol=1e-9)
+
+
 def test_the_best_discriminator_has_the_jensen_shannon_divergence():
     """Its loss is 2 ln 2 − 2 JS, and its score the logarithm of the densities' ratio."""
     shift = 0.8  # data N(shift, 1) against samples N(0, 1)

@@ -236,6 +236,16 @@ def test_training_finds_the_principal_components():
     assert model.elbo(x, key=KEY, samples=100).mean() == pytest.approx(best, abs=0.02)
 
 
+def test_active_units_by_their_variance():
+    """Means with variances on both sides of the threshold; their stds are all above it."""
+    x = np.repeat([[1.0, 1, 1, 1], [-1, -1, -1, -1]], 10, axis=0)
+    std = np.sqrt([0.02, 0.011, 0.009, 0.0])
+    encoder = Affine(np.hstack([np.diag(std), np.zeros((4, 4))]), np.ones(8))
+    model = VAE(encoder, Affine.create(0, 4, 4), heads.Bernoulli(event=(4,)), 4)
+    assert model.active_units(x).tolist() == [True, True, False, False]
+    assert model.active_units(x, 0.015).tolist() == [True, False, False, False]
+
+
 def test_images_and_one_row():
     """An event may have any shape, a batch too; the networks are the user's own."""
 

@@ -83,7 +83,7 @@ class StudentTDistribution(LocationScaleDistribution):
         exact = half * (psi(half) - psi(0.5 * small))
         a = 0.5 * large
         v = (1 / a) ** 2
-        slope = 0.5 / a + v * (1 / 8 - v * (1 / 64 - v * (1 / 128 - v * 17 / 2048)))
+        slope = 0.5 / a + v * (1 / 8 - v * (1 / 64 - v / 128))
         entropy = np.where(self.df > _LARGE_DF, (a + 0.5) * slope, exact) + log_norm(self.df)
         return entropy.astype(self.scale.dtype)
 
@@ -111,7 +111,7 @@ def log_norm(df: Any) -> Any:
     exact = betaln(0.5 * small, 0.5) + 0.5 * np.log(small)
     a = 0.5 * large
     v = (1 / a) ** 2
-    expanded = _HALF_LOG_2PI + (1 / 8 - v * (1 / 192 - v * (1 / 640 - v * 17 / 14336))) / a
+    expanded = _HALF_LOG_2PI + (1 / 8 - v * (1 / 192 - v / 640)) / a
     return np.where(df > _LARGE_DF, expanded, exact)
 
 
