@@ -322,6 +322,9 @@ def test_clipping():
     huge = optim.clip_by_global_norm(np.full(4, 1e30, np.float32), 2.0)
     assert huge.dtype == np.float32
     np.testing.assert_allclose(huge, 1.0, rtol=1e-6)
+    for dtype in (np.float32, np.float64):  # the norm itself is too large a number
+        most = optim.clip_by_global_norm(np.full(4, np.finfo(dtype).max), 2.0)
+        np.testing.assert_allclose(most, 1.0, rtol=1e-6)
     assert np.all(np.isnan(optim.clip_by_global_norm(np.array([1.0, np.nan]), 1.0)))
     np.testing.assert_array_equal(optim.clip_by_value(np.array([np.nan, 9.0]), 1.0), [np.nan, 1])
 

@@ -85,7 +85,7 @@ def split(key: Any, n: int = 2) -> Any:
 def uniform(
     key: Any, shape: _Shape | None = None, low: Any = 0.0, high: Any = 1.0, dtype: Any = np.float64
 ) -> Any:
-    """Numbers in [low, high), differentiable in both.
+    """Numbers in [low, high), where rounding may make one high; differentiable in both.
 
     Parameters
     ----------

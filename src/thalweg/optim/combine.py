@@ -68,7 +68,12 @@ def clip_by_global_norm(grads: Any, limit: float) -> Any:
     """
     check_positive("limit", limit)
     largest, relative = _norm(grads)
-    scale = limit / np.maximum(largest * relative, limit)  # exactly 1 within the limit
+    with np.errstate(over="ignore"):
+        norm = largest * relative
+    within = limit / np.maximum(norm, limit)  # exactly 1 within the limit
+    scale = np.where(
+        np.isinf(norm), limit / np.maximum(largest, limit) / np.maximum(relative, 1.0), within
+    )
     return tree_map(lambda g: g * cast(scale, g), grads)
 
 
