@@ -374,6 +374,22 @@ def test_embedding():
     assert layer(np.zeros((2, 0), int)).shape == (2, 0, 3)
 
 
+def test_residual_hands_the_key_on():
+    block, key = Residual(Dropout(0.5)), tw.random.key(0)
+    out = block(np.ones(100), train=True, key=key)
+    close(out, 1 + Dropout(0.5)(np.ones(100), train=True, key=key))
+    close(block.advance(np.ones(100), key=key)[0], out)
+
+
+def test_normalising_by_default():
+    """ε = 10⁻⁵; a tenth of the batch goes into the running statistics (PyTorch's defaults)."""
+    x = np.array([[1.0], [1.01]])
+    out, moved = BatchNorm.create(1).advance(x)
+    close(out, (x - 1.005) / np.sqrt(0.005**2 + 1e-5))
+    close(moved.mean, 0.1 * 1.005)
+    close(LayerNorm.create(2)(x[:, 0]), out[:, 0])
+
+
 def test_residual():
     inner = Affine.create(0, 3, 3)
     block = Residual(Sequential([inner, np.tanh]))

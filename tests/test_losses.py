@@ -122,6 +122,30 @@ def test_extreme_and_masked_logits(dtype):
     np.testing.assert_array_equal(slope, [-1, 0])
 
 
+def test_a_weight_stands_for_all_that_it_spreads_over():
+    predictions, weights = RNG.normal(size=(5, 3)), RNG.uniform(0.1, 1, (5, 1))
+    each = predictions**2
+    for spread in (weights, weights.T[:, :3], np.array(2.0), 2):
+        full = np.broadcast_to(spread, each.shape)
+        found = losses.mse(predictions, np.zeros((5, 3)), weights=spread)
+        np.testing.assert_allclose(found, np.average(each, weights=full))
+
+
+def test_nothing_costs_nothing():
+    none = np.zeros(0, int)
+    assert losses.cross_entropy(np.zeros((0, 3)), none, reduction="sum") == 0
+    assert losses.hinge(np.zeros((0, 3)), none, reduction="none").shape == (0,)
+    assert losses.mse(none, none, reduction="sum") == 0
+
+
+def test_settings_by_default():
+    """As PyTorch's and scikit-learn's: a change of one is a change for everybody."""
+    z = np.array([[3.0, 2.5, -9.0]])
+    assert losses.huber(np.array([3.0]), np.zeros(1)) == 2.5
+    assert losses.hinge(z, np.array([0])) == 0.5
+    assert losses.cross_entropy(z, np.array([0])) == pytest.approx(np.log1p(np.exp(-0.5)), rel=1e-4)
+
+
 def test_a_weight_of_zero_leaves_an_example_out():
     found = losses.mse(np.array([1.0, np.nan]), np.zeros(2), weights=np.array([2.0, 0.0]))
     assert found == 1.0
@@ -220,6 +244,9 @@ def test_what_does_not_fit_is_said():
         losses.mse(["a"], ["b"])
     with pytest.raises(ValueError, match=r"delta=0"):
         losses.huber(Z, T, delta=0)
+    for smoothing in (-0.1, 1.0, np.nan):
+        with pytest.raises(ValueError, match=r"smoothing=.* in \[0, 1\)"):
+            losses.cross_entropy(LOGITS, INDICES, smoothing=smoothing)
     for q in (0.0, 1.0, np.nan):
         with pytest.raises(ValueError, match="between 0 and 1"):
             losses.quantile(Z, T, q)

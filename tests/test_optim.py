@@ -138,6 +138,31 @@ def test_a_compiled_step_is_one_record_in_place_and_keeps_its_precision(opt, dty
         np.testing.assert_allclose(leaf, other, rtol=200 * np.finfo(dtype).eps)
 
 
+def test_settings_by_default_are_those_of_the_sources():
+    assert optim.Adam() == optim.Adam(0.001, 0.9, 0.999, 1e-8)
+    assert optim.AdamW() == optim.AdamW(0.001, 0.9, 0.999, 1e-8, decay=0.01)
+    assert optim.Lion() == optim.Lion(1e-4, 0.9, 0.99, decay=0.0)
+    assert optim.Momentum(1.0) == optim.Momentum(1.0, 0.9)
+    assert optim.RMSprop() == optim.RMSprop(0.01, 0.99, 1e-8)
+    assert optim.EMA() == optim.EMA(0.999)
+
+
+def test_a_start_is_a_copy():
+    """In place, a compiled step writes to the parameters, and must not move their average."""
+    w = np.ones(3)
+    averaged = optim.EMA(0.5).init({"w": w})
+    w[:] = 7
+    np.testing.assert_array_equal(averaged.params["w"], 1)
+
+
+def test_squares_of_complex_gradients_are_real():
+    state = optim.Adam(0.1).init(np.ones(2, np.complex64))
+    state, w = optim.Adam(0.1).update(state, np.array([3 + 4j, 1j], np.complex64), np.ones(2, "F"))
+    assert state.moments["square"].dtype == np.float32
+    np.testing.assert_allclose(state.moments["square"], [0.025, 0.001], rtol=1e-6)
+    np.testing.assert_allclose(w, 1 - 0.1 * np.array([(3 - 4j) / 5, -1j]), rtol=1e-5)
+
+
 def test_nothing_is_written_to():
     params, opt = start(), optim.Adam(0.1)
     state = opt.init(params)
@@ -294,6 +319,8 @@ def test_schedules():
     np.testing.assert_allclose(cycle[:31], rise)
     np.testing.assert_allclose(cycle[30:101], fall)
     np.testing.assert_allclose(cycle[100:], 1e-4)
+    early = optim.OneCycle(1.0, 100, up=0.1, begin=2.0, end=8.0)(steps)
+    np.testing.assert_allclose(early[[0, 5, 10, 55, 100]], [0.5, 0.75, 1.0, 0.5625, 0.125])
     warm = optim.WarmUp(0.1, 5)(steps)
     np.testing.assert_allclose(warm[:6], [0.02, 0.04, 0.06, 0.08, 0.1, 0.1])
     late = optim.WarmUp(optim.Steps(0.1, 10), 5)(steps)
