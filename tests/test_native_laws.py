@@ -179,6 +179,42 @@ def test_random_programs(program):
     _same_programs(program)
 
 
+def _same_calls(program: Any) -> None:
+    """A function that is compiled once gives NumPy's results for other values, in place too."""
+    f, inputs = program.function(), program.inputs
+    rng = np.random.default_rng(0)
+    calls = [tuple(s * x + t * rng.uniform(-1, 1, np.shape(x)) for x in inputs)
+             for s, t in ((1, 0), (-1, 0), (0, 1), (0.5, 0.3))]  # fmt: skip
+    compiled = tw.compile(f)
+    places = [i for i, (x, y) in enumerate(zip(inputs, f(*inputs), strict=False))
+              if isinstance(x, np.ndarray) and np.shape(x) == np.shape(y)]  # fmt: skip
+    places = places if places == list(range(len(places))) else []
+    written = tw.compile(f, inplace=places)
+    for values in calls:
+        with np.errstate(all="ignore"):
+            try:
+                want = f(*values)
+            except np.linalg.LinAlgError:
+                continue
+            found = [compiled(*values), written(*map(np.array, values))]
+        for got in found:
+            for a, b in zip(got, want, strict=True):
+                _assert_same(a, b)
+
+
+@QUICK
+@given(programs())
+def test_other_values_quick(program):
+    _same_calls(program)
+
+
+@pytest.mark.slow
+@settings(QUICK, max_examples=300)
+@given(programs())
+def test_other_values(program):
+    _same_calls(program)
+
+
 SPECIAL = [0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, 5e-324, -5e-324, 1e308, -1e308, 0.5, 2.0]
 
 

@@ -36,6 +36,7 @@ ELEMENTWISE = (
     "np.clip({a}, -0.7, 0.9)",
     "np.logaddexp({a}, 0.2)",
     "{a} if np.sum({a}) > 0 else 0.3 * {a}",
+    "{a} if np.all({a} > -1) else np.sin({a})",
 )
 BROADCASTING = (
     "{a} + {b}",
@@ -160,7 +161,7 @@ def _try_line(line: str, name: str, values: dict[str, Any]) -> Any:
     return space[name] if _bounded(space[name]) else None
 
 
-INPUT_SHAPES = ((), (3,), (2, 3), (3, 3), (2, 1, 3))
+INPUT_SHAPES = ((), (1,), (3,), (2, 3), (3, 3), (2, 1, 3))
 
 
 @st.composite
