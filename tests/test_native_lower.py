@@ -220,6 +220,12 @@ def test_special_values(function, dtype):
 def test_a_sum_of_negative_zeros_is_zero():
     for shape, axis in (((1,), 0), ((3,), 0), ((2, 1), 1), ((), None), ((2,), ())):
         agree(lambda x, a=axis: np.sum(x, axis=a), np.full(shape, -0.0)[()])
+    for dtype in (np.float32, np.float64):
+        for x in (np.full(3, -0.0, dtype), np.full((130, 17), -0.0, dtype)):
+            for axis in (None, 0, -1):
+                for f in (np.sum, np.nansum, np.mean):
+                    found = tw.compile(lambda x, f=f, a=axis: f(x, axis=a))(x)
+                    assert not np.signbit(found).any()
 
 
 @pytest.mark.parametrize("shape", [(), (0,), (1,), (0, 3), (3, 0), (1, 1)])

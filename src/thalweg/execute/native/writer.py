@@ -276,11 +276,11 @@ def _raw(kind: str) -> str:
 
 
 def identity_of(how: str, kind: str) -> float | int | bool:
-    """The number that changes nothing: −0.0 + x is x, also for x = −0.0."""
+    """The number that a reduction begins with; a sum, as NumPy's, with +0.0: it is never −0.0."""
     if how in ("or", "and"):
         return how == "and"
     if how == "add":
-        return -0.0 if is_float(kind) else 0
+        return 0
     if how == "mul":
         return 1
     if is_float(kind):
