@@ -71,6 +71,7 @@ def _of_one_number(x):
         (lambda b: (np.square(b), np.square(b) * 2.0), (np.array([True, False]),)),
         (lambda b, c: _added(b, [1, 1, 2], c), (np.zeros(3, bool), np.array([True, True, True]))),
         (_of_one_number, (np.ones((2, 3)),)),
+        (lambda a, b: np.einsum("ij,ij->j", a, b), (np.full((1, 3), np.inf), np.ones((0, 3)))),
         (lambda x: np.clip(0.5, x, 2), (np.zeros(3, "f4"),)),
         (lambda x: np.take_along_axis(x, np.array([[1], [0]]), 1), (np.ones((2, 3), "f2"),)),
     ],

@@ -110,11 +110,14 @@ def _einsum_local(
 
 
 def _lower_two(b: Any, left: str, x: Any, right: str, y: Any, output: str) -> Any:
-    """`_two` in native code; an axis of size 1 that the other operand stretches is left out."""
+    """`_two` in native code; an axis of size 1 that the other operand stretches is left out.
+
+    Not one that is summed: c Σ x is not Σ c x, where c is infinite or there is nothing to sum.
+    """
     sizes = dict(zip(left, x.shape, strict=True))
     sizes.update((k, n) for k, n in zip(right, y.shape, strict=True) if sizes.get(k, 1) == 1)
-    left, x = _unstretched(b, left, x, sizes)
-    right, y = _unstretched(b, right, y, sizes)
+    left, x = _unstretched(b, left, x, sizes, output)
+    right, y = _unstretched(b, right, y, sizes, output)
     plan = _plan(left, right, output)
     x = b.transpose(_summed(b, x, plan.summed[0]), plan.orders[0])
     y = b.transpose(_summed(b, y, plan.summed[1]), plan.orders[1])
@@ -129,7 +132,11 @@ def _lower_two(b: Any, left: str, x: Any, right: str, y: Any, output: str) -> An
     return b.transpose(product, plan.back)
 
 
-def _unstretched(b: Any, letters: str, x: Any, sizes: dict[str, int]) -> tuple[str, Any]:
+def _unstretched(
+    b: Any, letters: str, x: Any, sizes: dict[str, int], output: str
+) -> tuple[str, Any]:
+    shape = [n if k in output else sizes[k] for k, n in zip(letters, x.shape, strict=True)]
+    x = b.broadcast(x, shape)
     kept = [i for i, k in enumerate(letters) if x.shape[i] == sizes[k]]
     return "".join(letters[i] for i in kept), b.reshape(x, [x.shape[i] for i in kept])
 
