@@ -70,6 +70,12 @@ def test_the_given_model_stays():
     assert same(model, start())
 
 
+@pytest.mark.parametrize("lying", [np.asfortranarray, lambda a: a.astype(">f8")])
+def test_how_the_given_model_lies_in_memory_makes_no_difference(lying):
+    found = run(model={name: lying(array) for name, array in start().items()})
+    assert same(found.model, run().model)
+
+
 def test_a_memory_map_is_as_its_array(tmp_path):
     for name, array in (("x", X), ("y", Y)):
         np.save(tmp_path / f"{name}.npy", array)
@@ -326,6 +332,10 @@ def test_a_folder_that_cannot_be_written_is_told_before_the_training(tmp_path):
 
     with pytest.raises(tw.errors.DataError, match=r"cannot make the folder .*file"):
         run(f=counted, checkpoint=tmp_path / "file")
+    wide = np.longdouble(1.0)
+    if wide.itemsize > 8:
+        with pytest.raises(tw.errors.DataError, match=r"cannot hold .* dtype float"):
+            run(f=counted, model={"wide": wide}, checkpoint=tmp_path)
 
 
 def test_a_run_that_was_flat_goes_on_with_more_patience(tmp_path):

@@ -191,6 +191,8 @@ class _Run:
         seed: int,
     ) -> None:
         leaves, structure = fresh(model)
+        # As compiled code writes them: a transposed array, or one from a file, may lie otherwise.
+        leaves = [np.asarray(x, x.dtype.newbyteorder("="), order="C") for x in leaves]
         self.result = Fitted(unflatten(structure, leaves), None)
         self.result.best = tree_map(np.copy, self.result.model)
         self.result.history = History({name: [] for name in (TRAIN, *measures)})
@@ -216,7 +218,7 @@ class _Run:
     def open(self, store: Checkpoints, resume: bool | str) -> None:
         """Use a folder of checkpoints, and go on from the newest one if asked to."""
         self._store = store
-        store.prepare()
+        store.prepare(self._tree())
         if store.files() and not resume:
             raise DataError(
                 f"{store.folder} has checkpoints of an earlier run.\n"

@@ -119,14 +119,16 @@ class Checkpoints:
                 return _restored(path, *found, template)
         return None
 
-    def prepare(self) -> None:
+    def prepare(self, tree: Any) -> None:
         """Make the folder, and remove what a killed process left half-written.
 
         Raises
         ------
         DataError
-            If it cannot be written to: told before the training rather than after an epoch of it.
+            As `save` of this tree would: told before the training, not after an epoch of it.
         """
+        for name, array in _named(tree).items():
+            _plain(name, array)
         folder = make_folder(self.folder)
         check_place(folder / "step-.safetensors")
         for path in folder.glob(".step-*.safetensors.*"):
