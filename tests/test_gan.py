@@ -368,3 +368,12 @@ def test_what_cannot_be_used_is_refused():
     with pytest.raises(NonFiniteError, match="by step 2") as caught:
         fit_gan(gan, np.where(X > 1, np.nan, X), steps=2, batch_size=50)
     assert caught.value.result.steps == 2
+
+
+def test_how_the_networks_lie_in_memory_makes_no_difference():
+    options = {"steps": 3, "batch_size": 4, "every": 3, "seed": 2}
+    plain, other = (
+        fit_gan(gan, X, **options) for gan in (small(), tree_map(np.asfortranarray, small()))
+    )
+    for a, b in zip(tw.tree.flatten(plain.gan)[0], tw.tree.flatten(other.gan)[0], strict=True):
+        np.testing.assert_array_equal(a, b)

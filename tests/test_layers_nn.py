@@ -188,7 +188,9 @@ def test_initialisers_count_the_places_of_a_kernel():
 
 @pytest.mark.parametrize("shape", [(6, 4), (4, 6), (5, 5), (3, 2, 4)])
 def test_orthogonal(shape):
-    matrix = initialisers.orthogonal(np.random.default_rng(0), shape).reshape(-1, shape[-1])
+    matrix = initialisers.orthogonal(np.random.default_rng(0), shape)
+    assert matrix.flags.c_contiguous  # as a compiled step writes it in place
+    matrix = matrix.reshape(-1, shape[-1])
     small = matrix.T @ matrix if matrix.shape[0] >= matrix.shape[1] else matrix @ matrix.T
     close(small, np.eye(len(small)), atol=1e-14)
 

@@ -14,13 +14,13 @@ from thalweg.api_compile import compile
 from thalweg.errors import DataError, NonFiniteError
 from thalweg.generative.gan import GAN
 from thalweg.optim.averaging import EMA
-from thalweg.optim.base import Updating
+from thalweg.optim.base import Updating, fresh
 from thalweg.optim.rules import Adam
 from thalweg.random import key as key_of
 from thalweg.random import split
 from thalweg.training.loop import interrupts
 from thalweg.training.step import check, measures_of
-from thalweg.tree import tree_map
+from thalweg.tree import unflatten
 
 __all__ = ["FittedGAN", "fit_gan"]
 
@@ -138,7 +138,8 @@ def fit_gan(
     rng = np.random.default_rng(seed)
     key = key_of(seed)
     ema = EMA(average)
-    made, judge = (tree_map(np.array, part) for part in (gan.generator, gan.discriminator))
+    parts = (gan.generator, gan.discriminator)
+    made, judge = (unflatten(structure, leaves) for leaves, structure in map(fresh, parts))
     state, judge_state, averaged = rule.init(made), judge_rule.init(judge), ema.init(made)
 
     @compile(inplace=(0, 1))

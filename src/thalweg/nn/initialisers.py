@@ -116,4 +116,4 @@ def orthogonal(rng: np.random.Generator, shape: _Shape, dtype: Any = np.float64)
     basis, triangle = np.linalg.qr(drawn)
     # Without these signs the distribution would be that of LAPACK's choice.
     basis = basis * np.copysign(1.0, np.diag(triangle))
-    return (basis if rows >= columns else basis.T).reshape(shape).astype(dtype)
+    return (basis if rows >= columns else basis.T).reshape(shape).astype(dtype, order="C")

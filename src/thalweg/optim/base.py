@@ -184,6 +184,9 @@ def path_name(path: Sequence[Any]) -> str:
 def fresh(params: Any) -> tuple[list[np.ndarray], Structure]:
     """Copies of the leaves as arrays, and their structure.
 
+    They lie in memory as compiled code can write them; a transposed array, or one from a file, may
+    lie otherwise.
+
     Raises
     ------
     DtypeError
@@ -197,7 +200,8 @@ def fresh(params: Any) -> tuple[list[np.ndarray], Structure]:
                 f"{type(leaf).__name__} of dtype {_dtype(leaf)}.\n"
                 "  Make it a float, or a static field (thalweg.tree.static) if it is not learned."
             )
-    return [np.array(leaf) for _, leaf in leaves], structure
+    copies = [np.array(x, _dtype(x).newbyteorder("="), order="C") for _, x in leaves]
+    return copies, structure
 
 
 def match(tree: Any, structure: Structure, leaves: Sequence[Any], what: str) -> list[Any]:

@@ -191,8 +191,6 @@ class _Run:
         seed: int,
     ) -> None:
         leaves, structure = fresh(model)
-        # As compiled code writes them: a transposed array, or one from a file, may lie otherwise.
-        leaves = [np.asarray(x, x.dtype.newbyteorder("="), order="C") for x in leaves]
         self.result = Fitted(unflatten(structure, leaves), None)
         self.result.best = tree_map(np.copy, self.result.model)
         self.result.history = History({name: [] for name in (TRAIN, *measures)})
