@@ -40,7 +40,8 @@ from thalweg.execute.native.call import (
     unserved,
 )
 from thalweg.execute.native.pool import empty
-from thalweg.tree import Structure, flatten
+from thalweg.nn import MLP
+from thalweg.tree import Structure, flatten, static
 
 pytestmark = pytest.mark.skipif(bool(entry_available()), reason=entry_available())
 
@@ -275,6 +276,41 @@ def test_a_field_that_is_missing() -> None:
     assert type(entry(Slotted(numbers()))) is Missed
 
 
+def _same(x: Any) -> Any:
+    return x
+
+
+@dataclass
+class Activated:
+    """Its class has the default, a function, under the name of the field."""
+
+    w: Any
+    f: Callable[[Any], Any] = static(default=_same)
+
+
+def test_a_field_whose_default_is_a_function() -> None:
+    """`thalweg.nn.MLP` has one; left to Python a call of it took a hundred times as long."""
+    entry = make("nothing", (Activated(0.0),), (ARRAY,), None, ())
+    layer = Activated(numbers())
+    assert entry(layer) is None
+    assert type(entry(Activated(numbers(), abs))) is Missed
+    del layer.__dict__["f"]  # what is found now is a method
+    assert type(entry(layer)) is Missed
+    assert unserved(flatten(MLP.create(0, (2, 3, 1)))[1]) == ""
+
+
+class Read:
+    """A descriptor: reading the field runs code."""
+
+    def __get__(self, instance: Any, owner: Any) -> Any:
+        return 1.0
+
+
+@dataclass
+class Described:
+    w: Any = Read()
+
+
 class Own(tuple[Any, ...]):
     def __iter__(self) -> Iterator[Any]:
         return reversed(tuple(tuple.__iter__(self)))
@@ -289,7 +325,9 @@ class Computed:
 
 
 @pytest.mark.parametrize(
-    "tree", [Own((1.0,)), OrderedDict(a=1.0), {1: 1.0}, Computed(1.0)], ids=lambda t: type(t)
+    "tree",
+    [Own((1.0,)), OrderedDict(a=1.0), {1: 1.0}, Computed(1.0), Described(1.0)],
+    ids=lambda t: type(t),
 )
 def test_containers_with_code_of_their_own_are_left_to_python(tree: Any) -> None:
     assert unserved(flatten((tree,))[1])

@@ -45,6 +45,10 @@ _C_CONTIGUOUS, _ALIGNED, _WRITEABLE = 0x1, 0x100, 0x400
 #: Types whose objects are told apart by their value rather than by who they are.
 _BY_VALUE = (int, str, bytes)
 
+#: What may stand in a class under a field's name: a slot; a function that is the default,
+#: behind which the instance's own comes first.
+_LOOKED_UP = (types.MemberDescriptorType, types.FunctionType)
+
 
 class ArrayLeaf(NamedTuple):
     """An argument that must be an `numpy.ndarray`, C-contiguous and aligned.
@@ -154,7 +158,7 @@ def _plain(kind: type, structure: Structure) -> bool:
         return False
     for name in (*structure.keys, *(field.name for field in structure.statics)):
         found = next((vars(c)[name] for c in kind.__mro__ if name in vars(c)), None)
-        if hasattr(type(found), "__get__") and type(found) is not types.MemberDescriptorType:
+        if hasattr(type(found), "__get__") and type(found) not in _LOOKED_UP:
             return False
     return True
 
