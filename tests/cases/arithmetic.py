@@ -137,6 +137,14 @@ CASES = [
         ((0.5, 1.0),),
         label="clip-plain-by-traced",
     ),
+    Case("power", lambda y: np.power(-1.5, y + 0.5j * y), ((3,),), label="negative-to-complex"),
+    Case(
+        "float_power",
+        lambda x, y: np.float_power(x, y + 1j),
+        ((3,), (2, 1)),
+        ((-2.0, -0.5), (-1.0, 1.0)),
+        label="negative-to-complex",
+    ),
     Case("clip", lambda x: np.clip(x, -0.5, 0.5, dtype=complex), label="clip-dtype"),
     Case(
         "minimum",

@@ -67,7 +67,10 @@ def _power_base(out: Any, x: Any, y: Any) -> Any:
 def _power_exponent(out: Any, x: Any, y: Any) -> Any:
     # ∂(x^y)/∂y = x^y log x, with the limit 0 at x = 0 for y > 0 (and −inf for y = 0).
     limit = np.logical_and(np.equal(x, 0), np.greater(np.real(y), 0))
-    return np.where(limit, 0.0, out * np.log(np.where(limit, 1.0, x)))
+    base = np.where(limit, 1.0, x)
+    if np.iscomplexobj(y) and not np.iscomplexobj(x):
+        base = base + 0j  # a negative one has a logarithm there
+    return np.where(limit, 0.0, out * np.log(base))
 
 
 POWER = elementwise(
@@ -196,7 +199,8 @@ def clip(
     high = from_list(max if a_max is None else a_max)
     if keywords:
         bounds = [bound for bound in (low, high) if bound is not None]
-        ufunc = _CLIP if len(bounds) == 2 else np.minimum if low is None else np.maximum
+        one = np.positive if not bounds else np.minimum if low is None else np.maximum
+        ufunc = _CLIP if len(bounds) == 2 else one
         return call_ufunc(ufunc, "__call__", (a, *bounds), keywords)
     a = a if type(a) is Node else np.asarray(a)  # a Python number is not weak here
     if a.dtype.kind in "iu":  # a Python number beyond the dtype's range bounds nothing
