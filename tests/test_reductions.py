@@ -83,6 +83,13 @@ def test_nan_entries_have_no_influence():
     np.testing.assert_array_equal(tw.hessian(np.nanprod)(x)[0], [0, 0, 1])
 
 
+def test_jacobians_of_a_number_reduced_from_a_start():
+    for f in (lambda x: np.prod(x, initial=2.0), lambda x: np.nansum(x, initial=2.0)):
+        for form in ("sparse", "operator"):
+            found = tw.jacobian(f, form=form)(np.float64(1.5))
+            assert (found.toarray() if form == "sparse" else found.todense()) == tw.grad(f)(1.5)
+
+
 def test_a_variance_without_freedom_is_none():
     x = np.array([1.0, 2.0, np.nan])
     for options in ({"ddof": 2}, {"ddof": 3, "where": np.array([True, True, True])}):

@@ -175,6 +175,7 @@ def _reduce(
     start: tuple[Any, ...] = () if initial is NOT_GIVEN or initial is None else (initial,)
     # Against a constant a tie gives the variable nothing, as in np.maximum (docs: kinks).
     tie = bool(start) and type(start[0]) is Node and start[0].active
+    where = np.True_ if where is True else where  # a mask has a shape
     return masked(x, where, *start, axes=axes, keepdims=keepdims, tie=tie)
 
 
