@@ -271,6 +271,9 @@ def test_memory_order_that_a_function_asks_for(compiling):
     compiled = compiling(lambda x: np.ravel(x, order="K"))
     for x in (X, X.T, np.asfortranarray(X), X):
         assert_same(compiled(x), np.ravel(x, order="K"))
+    told = compiled.explain()
+    assert "float64[3, 4]," in told or "float64[3, 4]\n" in told
+    assert "float64[3, 4], not in C order" in told
 
 
 @pytest.mark.parametrize(

@@ -108,6 +108,11 @@ def test_memory_that_cannot_be_taken(compiling):
     with pytest.raises(TypeError, match="by position"):
         step(X.copy(), b=X.copy())
     step(both[0], both[1])
+    nested = compiling(lambda a, p, c: (a + c, p["w"]), inplace=0)
+    with pytest.raises(ValueError, match=r"argument 0 and argument 1\['w'\] share memory"):
+        nested(both[0], {"b": X, "w": both[0]}, X)
+    with pytest.raises(ValueError, match="argument 0 and a keyword argument share memory"):
+        nested(both[0], {"b": X, "w": X}, c=both[0])
     reads = compiling(lambda a, b: a + b, inplace=0)
     with pytest.raises(ValueError, match="share memory"):
         reads(both[0], both[:, 0])

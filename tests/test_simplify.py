@@ -105,7 +105,7 @@ def test_exact_rewrites(f, left, dtype):
         lambda x: np.where(x > 0, x * (x >= 0), 0.0),
         lambda x: np.where(x > 0, x, np.float64(0)),
         lambda x: (x > 0) * 1,
-        lambda x: x[0] ** np.broadcast_to(x[0], (3, 4)),
+        lambda x: x ** np.broadcast_to(np.sum(0 * X) + 0.5 + 0 * x[2, 3], (3, 4)),  # not √x
     ],
 )
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -103,7 +103,7 @@ def _check_overlaps(found: Sequence[tuple[int, Structure, range]], call: Call, a
             if start >= end:
                 break
             if (i in written or j in written) and _overlap(call.leaves[i], call.leaves[j]):
-                both = " and ".join(_leaf_name(call, x) for x in sorted((i, j)))
+                both = " and ".join(_name_of_leaf(call, args, x) for x in sorted((i, j)))
                 raise ValueError(
                     f"inplace: {both} share memory, and one of them would be written while the "
                     "other is read; pass a copy of one"
@@ -117,10 +117,11 @@ def _overlap(a: Any, b: Any) -> bool:
         return True
 
 
-def _leaf_name(call: Call, i: int) -> str:
-    for position, structure in enumerate(call.arguments):
+def _name_of_leaf(call: Call, args: tuple[Any, ...], i: int) -> str:
+    """As `_name`, of the i-th leaf of the whole call."""
+    for position, structure in enumerate(call.arguments[: len(args)]):
         if i < structure.n_leaves:
-            return f"argument {position}" + (f", leaf {i}" if structure.n_leaves > 1 else "")
+            return _name(args, position, i)
         i -= structure.n_leaves
     return "a keyword argument"
 
