@@ -64,16 +64,21 @@ def settle(depth: int, copying: bool) -> None:
     _state.copying = copying
     if depth or not _state.locks:
         return
-    with _mutex:
-        for key, lock in list(_state.locks.items()):
-            lock.threads.discard(threading.get_ident())
-            if not lock.threads:
-                for array in lock.arrays:
-                    # It stays read-only if the user has made its owner so in the meantime.
-                    with contextlib.suppress(ValueError):
-                        array.flags.writeable = True
-                _locks.pop(key, None)
-            del _state.locks[key]  # last: interrupted before this, it is done again
+    with _mutex:  # and no loop in it: see _lock
+        _unlock()
+
+
+def _unlock() -> None:
+    """Give back what this thread has locked, unless another thread needs it."""
+    for key, lock in list(_state.locks.items()):
+        lock.threads.discard(threading.get_ident())
+        if not lock.threads:
+            for array in lock.arrays:
+                # It stays read-only if the user has made its owner so in the meantime.
+                with contextlib.suppress(ValueError):
+                    array.flags.writeable = True
+            _locks.pop(key, None)
+        del _state.locks[key]  # last: interrupted before this, it is done again
 
 
 def locked() -> bool:
@@ -111,11 +116,20 @@ def hold(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
             lock = _locks[id(root)] = _Lock()
         _state.locks[id(root)] = lock
         lock.threads.add(threading.get_ident())
-        for owner in reversed(owners):
-            if owner.flags.writeable:
-                lock.arrays.append(owner)
-                owner.flags.writeable = False
+        _lock(lock, owners)
     return array
+
+
+def _lock(lock: _Lock, owners: list[np.ndarray[Any, Any]]) -> None:
+    """Make these arrays read-only.
+
+    Python 3.13.0 does not leave a `with` whose body is interrupted where a loop begins again
+    behind an `if`: the mutex would stay locked for all other threads.
+    """
+    for owner in reversed(owners):
+        if owner.flags.writeable:
+            lock.arrays.append(owner)
+            owner.flags.writeable = False
 
 
 def as_numbers(value: Any) -> np.ndarray[Any, Any]:
