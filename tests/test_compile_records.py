@@ -358,3 +358,11 @@ def test_eight_threads_call_one_function(compiling):
         thread.join()
     assert not failures
     assert len(compiled.records) == 6
+
+
+def test_a_result_that_depends_on_no_argument_is_recorded_once():
+    """There is nothing to run: neither kernel nor step."""
+    f = tw.compile(tw.hessian(lambda x: np.sum((x - 1) ** 2)))
+    for x in np.ones((5, 3)):
+        np.testing.assert_array_equal(f(x), 2 * np.eye(3))
+    assert [str(record.cause.text) for record in f.records] == ["the first call"]

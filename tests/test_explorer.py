@@ -286,6 +286,13 @@ def test_the_modules_of_the_page_can_be_joined():
     assert len(found) > 50
 
 
+def test_no_text_of_the_modules_goes_over_a_line():
+    """Indentation is taken out of pages, and must not be a part of any text."""
+    for file in STATIC.glob("*.js"):
+        for line in file.read_text(encoding="utf-8").splitlines():
+            assert line.count("`") % 2 == 0, (file.name, line)
+
+
 def test_show_opens_the_page(monkeypatch):
     opened = []
     monkeypatch.setattr(webbrowser, "open", opened.append)

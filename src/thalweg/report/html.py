@@ -31,6 +31,8 @@ __all__ = ["compare", "fill", "frame", "page", "policy", "script_of", "show", "s
 
 _IMPORT = re.compile(r'^import \{[^}]*\} from "\./(\w+)\.js";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:async )?(?:function|const|class) )", re.MULTILINE)
+#: A tenth of a page; no text within backticks goes over a line.
+_INDENTATION = re.compile(r"^ +", re.MULTILINE)
 _TITLE = 80
 #: Pictures that the explorer makes of itself, to be saved.
 _SAVING = "img-src data: blob:"
@@ -145,4 +147,5 @@ def script_of(entry: str) -> str:
             needs[name] = _IMPORT.findall(texts[name])
             waiting += needs[name]
     order = graphlib.TopologicalSorter(needs).static_order()
-    return "\n".join(_EXPORT.sub("", _IMPORT.sub("", texts[name])) for name in order)
+    joined = "\n".join(_EXPORT.sub("", _IMPORT.sub("", texts[name])) for name in order)
+    return _INDENTATION.sub("", joined)

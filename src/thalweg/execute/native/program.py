@@ -207,7 +207,8 @@ class Program:
                 self._numpy_step(t, kept, outputs, arena, made, table)
                 if t in self._codes and not np.all(made[t]):
                     return self._changed(self._codes[t])
-            if not self.segments[-1].name:  # nothing may be written before the last step is done
+            if self.segments and not self.segments[-1].name:
+                # Nothing may be written before the last step is done.
                 for offset, into, size in self.plan.copies:
                     ctypes.memmove(kept[into].ctypes.data, arena.ctypes.data + offset, size)
             results = list(self._outputs)
