@@ -176,7 +176,19 @@ def test_learned_degrees_of_freedom_have_a_gradient_on_both_sides():
         tw.check_grads(cost, (np.full(2, df),), order=1)
 
 
-@pytest.mark.parametrize("rate", [1e3, 1e9, 3e10, 1e12, 1e15])
+@pytest.mark.parametrize(
+    "rate",
+    [
+        *(1e3, 1e9, 3e10, 1e12),
+        pytest.param(
+            1e15,
+            marks=pytest.mark.skipif(
+                np.lib.NumpyVersion(scipy.__version__) < "1.17.0",
+                reason="older SciPy's cdf has three digits there",
+            ),
+        ),
+    ],
+)
 def test_quantiles_of_large_rates(rate):
     """The smallest count with probability ≥ q: SciPy's inverse is NaN from 2e10 on."""
     p = heads.PoissonDistribution(np.log(np.array([rate])))

@@ -99,7 +99,8 @@ def test_zeta_is_continued_below_one():
 
 def test_logsumexp_of_two_dtypes():
     x, b = np.linspace(-2, 2, 5, dtype=np.float32), np.linspace(0.5, 1, 5)
-    np.testing.assert_allclose(ts.logsumexp(x, b=b), sp.logsumexp(x, b=b), rtol=1e-15)
+    wanted = np.log(np.sum(b * np.exp(x.astype(float))))  # older SciPy loses half of the digits
+    np.testing.assert_allclose(ts.logsumexp(x, b=b), wanted, rtol=1e-15)
 
 
 def test_logsumexp_and_softmax_at_infinities():
