@@ -98,6 +98,7 @@ def test_a_package_that_is_missing_is_named(package, tmp_path, monkeypatch, caps
     assert "thalweg[train]" in told
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_measures_and_writes_what_is_there(tmp_path, monkeypatch, capsys):
     def interrupted(*args, **options):
         def press(epoch):
