@@ -10,7 +10,7 @@ import pytest
 import thalweg as tw
 from thalweg.execute.native import jit
 
-pytestmark = pytest.mark.skipif(bool(jit.available()), reason=jit.available() or "native code runs")
+pytestmark = pytest.mark.skipif(bool(jit.available()), reason=jit.available())
 streaming = pytest.mark.skipif(
     not jit.available() and not jit.target().streams, reason="this processor does not stream"
 )

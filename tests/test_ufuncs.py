@@ -233,3 +233,9 @@ def test_incomplete_gamma_is_flat_at_infinity():
 def test_angles_at_infinity_are_flat(point):
     assert tw.grad(np.arctan2, (0, 1))(*point) == (0, 0)
     assert tw.jvp(np.arctan2, point, (1.0, 1.0))[1] == 0
+
+
+def test_an_axis_is_for_functions_of_one_axis():
+    """NumPy refuses it too: it would be any of three."""
+    with pytest.raises(tw.errors.NoRuleError, match="axis"):
+        tw.grad(lambda x: np.sum(np.matmul(x, x, axis=0)))(np.ones((2, 2)))

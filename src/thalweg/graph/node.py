@@ -411,6 +411,10 @@ def refuse_retired(node: Node) -> None:
         )
 
 
+#: Of np.vecdot: NumPy takes ``axis=`` where there is one axis that it could mean.
+_ONE_CORE_AXIS = "(n),(n)->()"
+
+
 def call_ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """A ufunc, or one of its methods, applied to nodes."""
     if method == "outer":
@@ -433,8 +437,8 @@ def call_ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: dict[st
     signature = kwargs.pop("signature", None)
     order = kwargs.pop("order", "K")
     kwargs.pop("subok", None)  # a traced array is of no subclass
-    axis = kwargs.pop("axis", -1)
-    if axis != -1:  # of np.vecdot: the one core axis
+    if "axis" in kwargs and ufunc.signature == _ONE_CORE_AXIS:
+        axis = kwargs.pop("axis")
         inputs = tuple(np.moveaxis(value, axis, -1) for value in inputs)
     if kwargs:
         raise NoRuleError(f"np.{ufunc.__name__}: keywords {sorted(kwargs)} have no rule")

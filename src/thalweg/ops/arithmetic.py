@@ -12,7 +12,7 @@ from thalweg.graph.node import Node, call_ufunc
 from thalweg.graph.primitive import implements
 from thalweg.ops._families import elementwise, interval, piecewise_constant
 from thalweg.ops._lower_arithmetic import lower_clip, lower_power
-from thalweg.ops.index import from_list
+from thalweg.ops.index import as_array, from_list
 from thalweg.ops.normalise import safe_ratio
 
 POSITIVE = interval(0.0, np.inf, name="positive")
@@ -202,7 +202,7 @@ def clip(
         one = np.positive if not bounds else np.minimum if low is None else np.maximum
         ufunc = _CLIP if len(bounds) == 2 else one
         return call_ufunc(ufunc, "__call__", (a, *bounds), keywords)
-    a = a if type(a) is Node else np.asarray(a)  # a Python number is not weak here
+    a = as_array(a)  # a Python number is not weak here
     if a.dtype.kind in "iu":  # a Python number beyond the dtype's range bounds nothing
         info = np.iinfo(a.dtype)
         low = None if type(low) is int and low <= info.min else low

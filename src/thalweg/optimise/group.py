@@ -287,14 +287,15 @@ def _without_scaling(x: Any) -> tuple[Any, list[Node], bool]:
 
 def _without_mask(x: Any, target: Any) -> tuple[Any, tuple[Node, ...]]:
     """`x` of where(target == 0, 0, x), as `thalweg.nn.losses` asks for no 0 · inf; the gates."""
-    if is_gate(x, "where") and uniform(x.operands[1]) == 0:
-        chosen = x.operands[0]
-        if is_gate(chosen, "equal"):
-            if same(chosen.operands[0], target) and uniform(chosen.operands[1]) == 0:
-                return x.operands[2], (x,)
-        elif type(target) is not Node and np.array_equal(chosen, np.equal(target, 0)):
-            return x.operands[2], (x,)
-    return x, ()
+    inner, mask = _unmasked(x)
+    if not mask:
+        return x, ()
+    chosen = x.operands[0]
+    if is_gate(chosen, "equal"):
+        fits = same(chosen.operands[0], target) and uniform(chosen.operands[1]) == 0
+    else:
+        fits = type(target) is not Node and np.array_equal(chosen, np.equal(target, 0))
+    return (inner, mask) if fits else (x, ())
 
 
 def _cross_entropy(node: Node) -> Found | None:

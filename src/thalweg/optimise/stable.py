@@ -70,7 +70,7 @@ def stable_values(graph: Graph) -> Graph:
     )
 
 
-def _spelled(stable: Node, newest: int) -> Node:
+def _spelled(stable: Node, newest: int) -> Any:
     """hypot(∞, NaN) is ∞, but √(x² + y²) is NaN."""
     sides: list[Any] = []
     waiting = [stable] if is_gate(stable, "hypot") else []
@@ -80,8 +80,8 @@ def _spelled(stable: Node, newest: int) -> Node:
     if not sides:
         return stable
     there: Any = functools.reduce(np.logical_or, map(np.isnan, sides))
-    spelled: Any = np.where(there, np.nan, stable)  # type: ignore[call-overload]
-    return spelled  # type: ignore[no-any-return]
+    found: Any = stable  # a node is an operand of NumPy's functions
+    return np.where(there, np.nan, found)
 
 
 def asked_for(graph: Graph) -> set[Node]:

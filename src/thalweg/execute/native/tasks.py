@@ -25,7 +25,8 @@ SMALL = 30_000.0
 CHUNK, CHUNK_BYTES = 15_000.0, 2**16
 #: What a core does in a nanosecond, roughly: bytes from the cache, products, vector instructions.
 _BYTES, _FLOPS, _VECTORS = 20.0, 60.0, 1.6
-#: Bytes of memory, read and written, that take as long as what a loop computes meanwhile.
+#: Bytes that come from memory and go there in a nanosecond. Low: it decides what is streamed, and
+#: that pays only where a loop clearly waits (measured: logarithms still do, tanh does not).
 _MEMORY_BYTES = 10.0
 #: A reduction over the rows is kept apart for at most so many chunks.
 _PARTIALS = 64

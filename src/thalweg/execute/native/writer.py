@@ -216,8 +216,9 @@ class Writer:
         whole = s.compare("eq", s.line(f"and i64 {number.text}, {size - 1}", "i64"), V("0", "i64"))
         if mask is not None:
             kind = f"i{e.lanes}"
-            bits = s.line(f"bitcast {e.type('i1')} {mask.text} to {kind}", "i1")
-            whole = s.both(whole, s.line(f"icmp eq {kind} {bits.text}, -1", "i1"))
+            bits = s.fresh()
+            self.lines.append(f"  {bits} = bitcast {e.type('i1')} {mask.text} to {kind}")
+            whole = s.both(whole, s.line(f"icmp eq {kind} {bits}, -1", "i1"))
         past, usual, after = self.label("past"), self.label("usual"), self.label("after")
         self.lines.append(f"  br i1 {whole.text}, label %{past}, label %{usual}")
         self.begin_block(past)
